@@ -1,0 +1,68 @@
+//! The .deb: an ar archive of `debian-binary`, `control.tar*`, `data.tar*` and signatures (deb(5), debsigs).
+//!
+//! Reading is stricter than dpkg on purpose: only forms that every tool understands alike pass, so what was
+//! verified here is what dpkg will install.
+
+mod members;
+mod read;
+mod signature;
+mod write;
+
+pub use read::{Deb, EntryKind, TarEntry};
+pub use signature::{SignatureRole, Signer, VerifiedDeb};
+pub use write::{DebParts, Signature, TarWriter, XzTarWriter};
+
+use crate::control::ControlError;
+use crate::openpgp::OpenPgpError;
+use std::path::PathBuf;
+
+/// A .deb that could not be read or written, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct DebError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: DebProblem,
+}
+
+/// What may be wrong with a .deb.
+#[derive(Debug, thiserror::Error)]
+pub enum DebProblem {
+    /// Reading or writing failed.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// Not an ar archive of the form that dpkg writes.
+    #[error("not a Debian package: {0}")]
+    Archive(String),
+    /// A tar inside it that is broken or plays tricks.
+    #[error("{member}: {problem}")]
+    Tar {
+        /// control.tar* or data.tar*.
+        member: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// More than [`crate::limits::Limits`] allows.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What exceeds the bound.
+        what: String,
+        /// The bound.
+        limit: u64,
+    },
+    /// The control file is missing or wrong.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A required signature is absent.
+    #[error("the package carries no {0} signature; sign it with `debfleet build --key`")]
+    Unsigned(SignatureRole),
+    /// A required signature is there and cannot be trusted.
+    #[error("{role} signature: {source}")]
+    Signature {
+        /// Whose.
+        role: SignatureRole,
+        /// Why.
+        source: OpenPgpError,
+    },
+}

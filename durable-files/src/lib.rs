@@ -1,0 +1,14 @@
+//! The only code that makes a write durable: atomic replace, a record that can be written on a full disk, a lock.
+//!
+//! After a power cut a file written here is wholly the old one or wholly the new one, and once a call has
+//! returned it is the new one: temporary file, fsync, rename, fsync of the folder.
+
+mod error;
+mod lock;
+mod replace;
+mod slots;
+
+pub use error::{DurableError, is_full};
+pub use lock::Lock;
+pub use replace::{Replacement, create_dir, remove, rename, replace, sync_dir};
+pub use slots::SlotFile;

@@ -1,0 +1,5 @@
+//! What CI, server and device say to each other: shapes and their rules, no sockets, no clock.
+
+pub mod publishing;
+pub mod update_document;
+pub mod update_policy;

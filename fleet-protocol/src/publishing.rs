@@ -1,0 +1,45 @@
+//! The publishing side of the REST API, `/api/v1`.
+
+use serde::{Deserialize, Serialize};
+
+/// The media type of a .deb.
+pub const DEB_MEDIA_TYPE: &str = "application/vnd.debian.binary-package";
+
+/// The media type of a [`Problem`].
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+
+/// Where a suite takes packages: `POST` with the .deb as body.
+#[must_use]
+pub fn upload_path(suite: &str) -> String {
+    format!("/api/v1/suites/{suite}/packages")
+}
+
+/// The answer to an accepted upload: 201 when the suite changed, 200 when it held the same package already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The package's name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// The suite that holds it.
+    pub suite: String,
+    /// Where apt finds it, relative to the repository's root.
+    pub filename: String,
+    /// Lower-case hex.
+    pub sha256: String,
+    /// Whether the suite changed.
+    pub created: bool,
+}
+
+/// An error answer (RFC 9457, problem details).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The kind of error in a few words.
+    pub title: String,
+    /// The HTTP status, again.
+    pub status: u16,
+    /// What was attempted, on what, and what to do next.
+    pub detail: String,
+}
