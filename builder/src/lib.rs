@@ -1,1 +1,23 @@
-//! stub
+//! A manifest, or a tree with a `DEBIAN/` folder, becomes a signed .deb; and the version bump.
+//!
+//! The way of a build, one module each:
+//! [`source`] (which form a folder has) → [`manifest`] or [`tree`] (checked, its files found) → [`time`] (the one
+//! time of everything) → [`plan`] (what the package will hold, decided without touching a disk) → [`write`]
+//! (the bytes, whole or not at all). [`bump`] stands beside them.
+
+mod build;
+pub mod bump;
+pub mod confine;
+pub mod entries;
+pub mod manifest;
+pub mod plan;
+pub mod policies;
+pub mod scripts;
+pub mod source;
+pub mod time;
+pub mod tree;
+pub mod walk;
+pub mod write;
+
+pub use build::{BuildError, Built, build};
+pub use source::{Source, SourceError};

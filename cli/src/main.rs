@@ -1,2 +1,54 @@
-//! stub
-fn main() {}
+//! `debfleet`: the one command that people and CI type.
+//!
+//! Each command is one file below `commands/`: its arguments, and what it does with them. Results go to stdout,
+//! everything said to a person goes to stderr.
+
+mod commands;
+mod key_file;
+mod report;
+mod upload;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Builds, signs and publishes Debian packages for fleets of devices.
+#[derive(Parser)]
+#[command(
+    name = "debfleet",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed (the reason is on stderr), 2 wrong usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Key(commands::key::Arguments),
+    Build(commands::build::Arguments),
+    Bump(commands::bump::Arguments),
+    Verify(commands::verify::Arguments),
+    Publish(commands::publish::Arguments),
+}
+
+fn main() -> ExitCode {
+    // Must come before any TLS; a second installation is the only way for it to fail, and harmless.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let outcome = match Cli::parse().command {
+        Command::Key(arguments) => commands::key::run(arguments),
+        Command::Build(arguments) => commands::build::run(&arguments),
+        Command::Bump(arguments) => commands::bump::run(&arguments),
+        Command::Verify(arguments) => commands::verify::run(&arguments),
+        Command::Publish(arguments) => commands::publish::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A whole build: source folder in, signed .deb out.
+
+use crate::plan::{Plan, PlanError};
+use crate::source::{Source, SourceError};
+use crate::time::{self, TimeError};
+use crate::write::{self, WriteError};
+use debian_formats::checksums::Checksums;
+use debian_formats::control::Control;
+use debian_formats::openpgp::SigningKey;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+
+/// A build that gave no package. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The time.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// What would be in the package.
+    #[error("{folder}: {source}", folder = .folder.display())]
+    Plan {
+        /// The source folder.
+        folder: PathBuf,
+        /// What is wrong.
+        source: PlanError,
+    },
+    /// The package would become part of its own source.
+    #[error("{out} lies inside the tree {folder} and would be packed by the next build; name another --out")]
+    OutInsideTree {
+        /// As given.
+        out: PathBuf,
+        /// The source folder.
+        folder: PathBuf,
+    },
+    /// Writing.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// A finished package.
+#[derive(Debug)]
+pub struct Built {
+    /// The .deb.
+    pub path: PathBuf,
+    /// Its control file.
+    pub control: Control,
+    /// Of the whole file.
+    pub checksums: Checksums,
+    /// The time that everything in it carries.
+    pub time: Timestamp,
+}
+
+/// Builds the package of a source folder into `out`. `source_date_epoch` is the value of the variable of that name.
+pub fn build(
+    folder: &Path,
+    out: &Path,
+    key: Option<&SigningKey>,
+    source_date_epoch: Option<&str>,
+) -> Result<Built, BuildError> {
+    let source = Source::open(folder)?;
+    if let Source::Tree(_) = source
+        && lies_inside(out, folder)
+    {
+        return Err(BuildError::OutInsideTree { out: out.to_owned(), folder: folder.to_owned() });
+    }
+    let gathered = source.gather()?;
+    let time = time::of_source(source_date_epoch, folder, gathered.newest)?;
+    let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
+    let written = write::write(&plan, out, key)?;
+    Ok(Built { path: written.path, control: plan.control().clone(), checksums: written.checksums, time })
+}
+
+/// Also for a folder that is not there yet.
+fn lies_inside(path: &Path, folder: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = absolute.ancestors().find_map(|above| above.canonicalize().ok());
+    existing.is_some_and(|existing| existing.starts_with(&folder))
+}

@@ -1,0 +1,110 @@
+//! The copyright file and the changelog that Policy 12.5 and 12.7 ask of every package.
+
+use crate::entries::{Entries, EntryError, generated};
+use crate::source::Documents;
+use debian_formats::control::Control;
+use debian_formats::date::format_changelog_date;
+use flate2::{Compression, GzBuilder};
+use jiff::Timestamp;
+use std::io::Write;
+
+/// Adds those that the source does not bring itself.
+pub(super) fn add(
+    entries: &mut Entries,
+    control: &Control,
+    documents: &Documents,
+    time: Timestamp,
+) -> Result<(), EntryError> {
+    let folder = format!("usr/share/doc/{}", control.package());
+    let copyright_path = format!("{folder}/copyright");
+    if entries.get(&copyright_path).is_none() {
+        let text = copyright(control, documents, time);
+        entries.add(&copyright_path, generated(text.into_bytes()))?;
+    }
+    // A version without revision is native: upstream's changelog is Debian's (Policy 12.7).
+    let is_native = !control.version().as_str().contains('-');
+    let own_name = if is_native { "changelog.gz" } else { "changelog.Debian.gz" };
+    let has_changelog = ["changelog.gz", "changelog.Debian.gz"]
+        .iter()
+        .any(|name| (*name == own_name || is_native) && entries.get(&format!("{folder}/{name}")).is_some());
+    if has_changelog {
+        return Ok(());
+    }
+    entries.add(&format!("{folder}/{own_name}"), generated(gzip(changelog(control, documents, time).as_bytes())))?;
+    let overrides = format!("usr/share/lintian/overrides/{}", control.package());
+    // lintian expects a first upload (one entry, revision 1) to close the bug by which Debian was asked for it.
+    if control.version().as_str().ends_with("-1") && entries.get(&overrides).is_none() {
+        let text = format!(
+            "# Not meant for the archive of Debian, so no bug asks for it.\n{}: initial-upload-closes-no-bugs\n",
+            control.package()
+        );
+        entries.add(&overrides, generated(text.into_bytes()))?;
+    }
+    Ok(())
+}
+
+/// In the machine-readable form (DEP-5).
+fn copyright(control: &Control, documents: &Documents, time: Timestamp) -> String {
+    let year = time.strftime("%Y");
+    let mut text = format!(
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: {}\n",
+        control.package()
+    );
+    if let Some(homepage) = &documents.homepage {
+        text += &format!("Source: {homepage}\n");
+    }
+    text += &format!("\nFiles: *\nCopyright: {year} {}\n", documents.maintainer);
+    let Some(license) = &documents.license else {
+        return text + "License: unstated\n The package does not state its licence; ask its maintainer.\n";
+    };
+    text += &format!("License: {license}\n");
+    match common_license(license) {
+        Some(file) => {
+            text += &format!(" On Debian systems the full text is in /usr/share/common-licenses/{file}.\n");
+        }
+        None => text += " The full text of the licence comes with the source of this package.\n",
+    }
+    text
+}
+
+/// The file in /usr/share/common-licenses for a licence by its SPDX or Debian name.
+fn common_license(license: &str) -> Option<&'static str> {
+    let name = license.to_ascii_lowercase();
+    let name =
+        name.trim_end_matches("-only").trim_end_matches("-or-later").trim_end_matches('+').trim_end_matches(".0");
+    Some(match name {
+        "apache-2" => "Apache-2.0",
+        "artistic" => "Artistic",
+        "cc0-1" => "CC0-1.0",
+        "gfdl-1.2" => "GFDL-1.2",
+        "gfdl-1.3" => "GFDL-1.3",
+        "gpl-1" => "GPL-1",
+        "gpl-2" => "GPL-2",
+        "gpl-3" => "GPL-3",
+        "lgpl-2" => "LGPL-2",
+        "lgpl-2.1" => "LGPL-2.1",
+        "lgpl-3" => "LGPL-3",
+        "mpl-1.1" => "MPL-1.1",
+        "mpl-2" => "MPL-2.0",
+        _ => return None,
+    })
+}
+
+/// One entry (Policy 4.4).
+fn changelog(control: &Control, documents: &Documents, time: Timestamp) -> String {
+    format!(
+        "{} ({}) stable; urgency=medium\n\n  * New release.\n\n -- {}  {}\n",
+        control.package(),
+        control.version(),
+        documents.maintainer,
+        format_changelog_date(time)
+    )
+}
+
+/// As `gzip -9n`: without name and time.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzBuilder::new().operating_system(3).write(Vec::new(), Compression::best());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}

@@ -1,0 +1,91 @@
+//! The two forms of a source folder, and what either gives to the plan.
+
+use crate::entries::Entries;
+use crate::manifest::{self, Manifest, ManifestError};
+use crate::policies::{self, PolicyFileError};
+use crate::tree::{Tree, TreeError};
+use debian_formats::control::Stanza;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A folder to build from.
+#[derive(Debug)]
+pub enum Source {
+    /// With a `debfleet.toml`.
+    Manifest(Box<Manifest>),
+    /// With a `DEBIAN/`, as for `dpkg-deb --build`.
+    Tree(Tree),
+}
+
+/// A folder that cannot be built from.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Neither form.
+    #[error("{0} holds neither a debfleet.toml nor a DEBIAN/control; write one of them, or name another folder")]
+    Neither(PathBuf),
+    /// Both forms.
+    #[error("{0} holds both a debfleet.toml and a DEBIAN/control, so it is unclear which counts; remove one of them")]
+    Both(PathBuf),
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The tree is wrong.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A packed update policy is wrong.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
+}
+
+/// What a source gives, found on disk; the rest of the plan is made from it alone.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The control file without Installed-Size.
+    pub stanza: Stanza,
+    /// The payload.
+    pub entries: Entries,
+    /// Of control.tar, without `control`, `md5sums` and `conffiles`.
+    pub control_files: BTreeMap<String, Vec<u8>>,
+    /// Lines of the file conffiles.
+    pub conffiles: Vec<String>,
+    /// The copyright and changelog to write if the payload has none; none for a tree, which says all itself.
+    pub documents: Option<Documents>,
+    /// When the youngest of the source files was changed, in seconds since 1970.
+    pub newest: i64,
+}
+
+/// What the generated documents say.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    /// `Name <mail>`.
+    pub maintainer: String,
+    /// A short name such as `MIT`.
+    pub license: Option<String>,
+    /// A page on the web.
+    pub homepage: Option<String>,
+}
+
+impl Source {
+    /// Looks which form a folder has, and reads it.
+    pub fn open(folder: &Path) -> Result<Self, SourceError> {
+        let manifest = folder.join(manifest::FILE_NAME);
+        let has_manifest = manifest.symlink_metadata().is_ok();
+        let has_tree = folder.join("DEBIAN").join("control").symlink_metadata().is_ok();
+        match (has_manifest, has_tree) {
+            (true, true) => Err(SourceError::Both(folder.to_owned())),
+            (true, false) => Ok(Self::Manifest(Box::new(Manifest::load(&manifest)?))),
+            (false, true) => Ok(Self::Tree(Tree::open(folder)?)),
+            (false, false) => Err(SourceError::Neither(folder.to_owned())),
+        }
+    }
+
+    /// Finds all files that belong to it.
+    pub fn gather(&self) -> Result<Gathered, SourceError> {
+        let gathered = match self {
+            Self::Manifest(manifest) => manifest.gather()?,
+            Self::Tree(tree) => tree.gather()?,
+        };
+        policies::check(&gathered)?;
+        Ok(gathered)
+    }
+}

@@ -1,0 +1,81 @@
+//! The one time that stands everywhere in a package, so that the same source gives the same bytes.
+
+use jiff::Timestamp;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The variable by which every reproducible build tool takes its time.
+pub const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+
+/// A time that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// The variable holds something else.
+    #[error(
+        "SOURCE_DATE_EPOCH={0:?} is not a number of seconds since 1970; set it to one such as 1700000000, or unset it"
+    )]
+    Variable(String),
+    /// A file dated before 1970 or after 9999.
+    #[error("the newest source file is dated {0} seconds after 1970, which is no usable time; set its time by `touch`")]
+    File(i64),
+}
+
+/// The variable's value if it is set; else the last commit that touched the folder, if the folder lies in a git work
+/// tree and holds no uncommitted change; else the time of the newest source file.
+pub fn of_source(variable: Option<&str>, folder: &Path, newest: i64) -> Result<Timestamp, TimeError> {
+    if let Some(text) = variable {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let seconds = text.parse().ok().filter(|_| digits);
+        return seconds
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+            .ok_or_else(|| TimeError::Variable(text.chars().take(60).collect()));
+    }
+    if let Some(commit) = last_commit(folder) {
+        return Ok(commit);
+    }
+    Timestamp::from_second(newest).ok().filter(|_| newest >= 0).ok_or(TimeError::File(newest))
+}
+
+/// None when git is absent, does not know the folder, or sees changes in it.
+fn last_commit(folder: &Path) -> Option<Timestamp> {
+    let changes = git(folder, &["status", "--porcelain", "--", "."])?;
+    if !changes.trim().is_empty() {
+        return None;
+    }
+    let seconds = git(folder, &["log", "-1", "--format=%ct", "--", "."])?;
+    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        // A repository's own configuration may name a program to run for `status`.
+        .args(["-c", "core.fsmonitor=false", "--no-optional-locks"])
+        .args(arguments)
+        // Set inside hooks, these would point at another repository than the folder's.
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then_some(())?;
+    String::from_utf8(output.stdout).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_comes_first_and_must_be_a_number() {
+        let here = Path::new("/");
+        assert_eq!(of_source(Some("1700000000"), here, 5).unwrap().as_second(), 1_700_000_000);
+        for bad in ["", "soon", "-1", "+1", "1.5", "99999999999999"] {
+            assert_eq!(of_source(Some(bad), here, 5), Err(TimeError::Variable(bad.into())), "{bad}");
+        }
+        assert_eq!(of_source(None, here, 5).unwrap().as_second(), 5);
+        assert_eq!(of_source(None, here, -5), Err(TimeError::File(-5)));
+    }
+}

@@ -1,0 +1,64 @@
+//! `debfleet build`: a source folder becomes a signed .deb.
+
+use crate::{key_file, report};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Builds a .deb from a folder with a debfleet.toml, or with a DEBIAN/ as for dpkg-deb --build.
+///
+/// The same source gives the same bytes. Their one time is SOURCE_DATE_EPOCH if it is set; else that of the last git
+/// commit that touched the folder, if nothing in it is uncommitted; else that of the newest source file.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  debfleet build examples/hi --out dist --key keys/package.key\n  \
+                  deb=$(debfleet build --out dist)     with DEBFLEET_KEY_FILE set, as in CI")]
+pub(crate) struct Arguments {
+    /// The source folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// Folder for the .deb; it is created if absent
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The secret key that signs the package as its origin (made by `debfleet key new package`)
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_KEY_FILE", hide_env_values = true)]
+    key: Option<PathBuf>,
+    /// Print a JSON object instead of the path
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let key = arguments.key.as_deref().filter(|path| !path.as_os_str().is_empty()).map(key_file::signing_key);
+    let key = key.transpose()?;
+    let time = std::env::var_os(builder::time::VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    let built = builder::build(&arguments.folder, &arguments.out, key.as_ref(), time.as_deref())
+        .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;
+    let signer = key.map(|key| key.fingerprint()).transpose()?;
+    let (package, version) = (built.control.package(), built.control.version());
+    let architecture = built.control.architecture();
+    eprintln!(
+        "built {package} {version} for {architecture}, {}, dated {}",
+        report::size(built.checksums.size),
+        built.time
+    );
+    match &signer {
+        Some(fingerprint) => eprintln!("signed as origin by {fingerprint}"),
+        None => eprintln!("not signed: no --key and no DEBFLEET_KEY_FILE; neither server nor device will take it"),
+    }
+    let path = built.path.to_str().context("the path of the package is not UTF-8, so it cannot be printed")?;
+    if !arguments.json {
+        return report::result(path);
+    }
+    let answer = json!({
+        "path": path,
+        "package": package.as_str(),
+        "version": version.as_str(),
+        "architecture": architecture.as_str(),
+        "size": built.checksums.size,
+        "sha256": built.checksums.sha256,
+        "time": built.time.to_string(),
+        "signed-by": signer.map(|fingerprint| fingerprint.to_string()),
+    });
+    report::result(&answer.to_string())
+}

@@ -1,0 +1,89 @@
+//! `debfleet key`: signing keys.
+
+use crate::report;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use debian_formats::openpgp::SigningKey;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+
+/// Makes the keys that sign packages.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    New(NewArguments),
+}
+
+/// Makes a new key: Ed25519, as OpenPGP version 4, which gpg, apt and debsig-verify read.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  debfleet key new package --out keys --name \"Acme releases <release@acme.example>\""
+)]
+struct NewArguments {
+    /// What the key is for
+    kind: KeyKind,
+    /// Folder for the three files; it is created if absent, and no file in it is overwritten
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Whose key it is
+    #[arg(long, value_name = "NAME <MAIL>", default_value = "debfleet package key")]
+    name: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeyKind {
+    /// Signs packages; kept by CI or a person, never by the server
+    Package,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        KeyCommand::New(arguments) => new(&arguments),
+    }
+}
+
+fn new(arguments: &NewArguments) -> Result<()> {
+    let KeyKind::Package = arguments.kind;
+    let name = arguments.name.trim();
+    if name.is_empty() || name.contains(char::is_control) {
+        bail!("--name {:?} is not a name; give one such as \"Acme releases <release@acme.example>\"", arguments.name);
+    }
+    let file = |ending: &str| arguments.out.join(format!("package.{ending}"));
+    let (secret, binary, armored) = (file("key"), file("gpg"), file("asc"));
+    for path in [&secret, &binary, &armored] {
+        if path.symlink_metadata().is_ok() {
+            bail!("{} is there already and a key is never overwritten; name another --out", path.display());
+        }
+    }
+    let key = SigningKey::generate(name, Timestamp::now())?;
+    let fingerprint = key.fingerprint()?;
+    let ring = key.public_keyring();
+    durable_files::create_dir(&arguments.out, 0o755)?;
+    let files: [(&Path, Vec<u8>, u32); 3] = [
+        (&binary, ring.to_bytes()?, 0o644),
+        (&armored, ring.to_armor()?.into_bytes(), 0o644),
+        (&secret, key.to_armor()?.into_bytes(), 0o600),
+    ];
+    for (index, (path, content, mode)) in files.iter().enumerate() {
+        if let Err(error) = durable_files::replace(path, content, *mode) {
+            // Half a key pair helps nobody.
+            files[..index].iter().for_each(|(path, _, _)| drop(durable_files::remove(path)));
+            return Err(error).context("could not keep the new key");
+        }
+    }
+    for line in [
+        format!("fingerprint: {fingerprint}"),
+        format!("key id:      {}", fingerprint.key_id()),
+        format!("{}  the secret key: signs packages (debfleet build --key); keep it safe", secret.display()),
+        format!("{}  the public keyring: for debfleet-server, debfleet-updater, gpgv, debsig-verify", binary.display()),
+        format!("{}  the same public key as text: to publish or to paste", armored.display()),
+    ] {
+        report::result(&line)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! One module for each command.
+
+pub(crate) mod build;
+pub(crate) mod bump;
+pub(crate) mod key;
+pub(crate) mod publish;
+pub(crate) mod verify;

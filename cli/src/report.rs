@@ -1,0 +1,33 @@
+//! What is said to a person, on stderr; and results, on stdout.
+
+use anyhow::{Context, Result};
+use std::io::Write;
+
+/// Prints an error and its causes, each once: some errors repeat their cause in their own words.
+pub(crate) fn failure(error: &anyhow::Error) {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if told.is_empty() {
+            eprintln!("error: {text}");
+        } else if !told.contains(&text) {
+            eprintln!("  because: {text}");
+        }
+        told.push_str(&text);
+    }
+}
+
+/// Prints one line of a result. A reader that went away is an error, as the result did not arrive.
+pub(crate) fn result(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("could not write to standard output")
+}
+
+/// A size as people read it.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
