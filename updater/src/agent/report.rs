@@ -1,0 +1,153 @@
+//! What the agent tells people and scripts.
+
+use super::Places;
+use crate::config::Config;
+use crate::stages::Choice;
+use crate::system::{Device, Dpkg};
+use crate::transaction::{Failure, Journal};
+use anyhow::Result;
+use debian_formats::names::SuiteName;
+use debian_formats::{PackageName, Version};
+use serde::Serialize;
+use std::fmt;
+
+/// The outcome of a check.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct CheckReport {
+    pub(crate) suite: SuiteName,
+    pub(crate) packages: Vec<PackageCheck>,
+}
+
+/// One package of a check.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct PackageCheck {
+    name: PackageName,
+    installed: Option<Version>,
+    /// What an update would install; none if there is nothing to do.
+    available: Option<Version>,
+    /// Why nothing can be installed.
+    problem: Option<String>,
+}
+
+impl PackageCheck {
+    pub(super) fn new(name: &PackageName, installed: Option<Version>, choice: Result<Choice>) -> Self {
+        let (available, problem) = match choice {
+            Ok(Choice::UpToDate) => (None, None),
+            Ok(Choice::Update(planned)) => (Some(planned.to), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        Self { name: name.clone(), installed, available, problem }
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for package in &self.packages {
+            let PackageCheck { name, installed, available, problem } = package;
+            let installed = version_or(installed.as_ref(), "not installed");
+            match (available, problem) {
+                (Some(available), _) => writeln!(f, "{name}: {installed}, {available} is available in {}", self.suite)?,
+                (None, Some(problem)) => writeln!(f, "{name}: {installed}, {problem}")?,
+                (None, None) => writeln!(f, "{name}: {installed}, up to date")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the device stands.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct StatusReport {
+    state: &'static str,
+    suite: SuiteName,
+    packages: Vec<PackageStatus>,
+    last_failure: Option<FailureReport>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct PackageStatus {
+    name: PackageName,
+    installed: Option<Version>,
+    /// The version before the last transaction that is known here.
+    previous: Option<Version>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct FailureReport {
+    at: String,
+    outcome: crate::transaction::Outcome,
+    reason: String,
+    /// `name version`, as it was to be installed.
+    packages: Vec<String>,
+    left_behind: Vec<String>,
+}
+
+impl From<&Failure> for FailureReport {
+    fn from(failure: &Failure) -> Self {
+        let packages = failure.transaction.iter().flat_map(|transaction| &transaction.packages);
+        Self {
+            at: failure.at.to_string(),
+            outcome: failure.outcome,
+            reason: failure.reason.clone(),
+            packages: packages.map(|package| format!("{} {}", package.name, package.to)).collect(),
+            left_behind: failure.left_behind.clone(),
+        }
+    }
+}
+
+/// Reads the device's state without taking it over, so that it can be asked while an update is under way.
+pub(crate) fn status(config: &Config) -> Result<StatusReport> {
+    let places = Places::of(config);
+    durable_files::create_dir(&config.state_dir, 0o700)?;
+    let journal = Journal::open(&places.journal)?;
+    let state = journal.state();
+    let device = Device { root: config.root.clone(), scripts: config.scripts };
+    // Not the agent's log: it may be writing there.
+    let log = config.state_dir.join("status.log");
+    let installed = Dpkg::new(device, log).installed()?;
+    let in_transaction = state.transaction().map(|transaction| transaction.packages.as_slice()).unwrap_or_default();
+    let mut names = config.packages.clone();
+    names.extend(in_transaction.iter().map(|package| package.name.clone()));
+    names.sort();
+    names.dedup();
+    let package = |name: PackageName| PackageStatus {
+        installed: installed.iter().find(|found| found.name == name).map(|found| found.version.clone()),
+        previous: in_transaction.iter().find(|planned| planned.name == name).and_then(|planned| planned.from.clone()),
+        name,
+    };
+    Ok(StatusReport {
+        state: state.name(),
+        suite: config.suite.clone(),
+        packages: names.into_iter().map(package).collect(),
+        last_failure: journal.last_failure().map(FailureReport::from),
+    })
+}
+
+impl fmt::Display for StatusReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "state: {} (suite {})", self.state, self.suite)?;
+        for package in &self.packages {
+            let installed = version_or(package.installed.as_ref(), "not installed");
+            let before = package.previous.as_ref().map(|version| format!(", before the last update {version}"));
+            writeln!(f, "{}: {installed}{}", package.name, before.unwrap_or_default())?;
+        }
+        if let Some(failure) = &self.last_failure {
+            let what =
+                if failure.packages.is_empty() { String::new() } else { format!(" ({})", failure.packages.join(", ")) };
+            writeln!(f, "last failure, {}{what}: {}", failure.at, failure.reason)?;
+            if !failure.left_behind.is_empty() {
+                writeln!(f, "changed meanwhile and not put back: {}", failure.left_behind.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn version_or(version: Option<&Version>, otherwise: &str) -> String {
+    version.map_or_else(|| otherwise.to_owned(), Version::to_string)
+}

@@ -1,0 +1,128 @@
+//! The updater's configuration: one TOML file, read once and checked.
+
+use crate::system::ScriptMode;
+use debian_formats::deb::SignatureRole;
+use debian_formats::names::SuiteName;
+use debian_formats::openpgp::{Keyring, OpenPgpError};
+use debian_formats::{Architecture, PackageName};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawConfig {
+    repository: String,
+    suite: SuiteName,
+    packages: Vec<PackageName>,
+    repository_keyring: PathBuf,
+    package_keyring: PathBuf,
+    #[serde(default = "default_signatures")]
+    required_signatures: Vec<SignatureRole>,
+    architecture: Option<Architecture>,
+    ca: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    #[serde(default = "default_poll_interval")]
+    poll_interval: u64,
+    #[serde(default)]
+    scripts: ScriptMode,
+    #[serde(default = "default_install_timeout")]
+    install_timeout: u64,
+}
+
+fn default_signatures() -> Vec<SignatureRole> {
+    vec![SignatureRole::origin()]
+}
+
+fn default_poll_interval() -> u64 {
+    3600
+}
+
+fn default_install_timeout() -> u64 {
+    1800
+}
+
+/// The configuration, checked; its keys are loaded.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Such as `https://updates.example.org/debian`, without a slash at its end.
+    pub(crate) repository: String,
+    pub(crate) suite: SuiteName,
+    /// Those that `check` and `run` keep up to date.
+    pub(crate) packages: Vec<PackageName>,
+    pub(crate) repository_keys: Keyring,
+    pub(crate) package_keys: Keyring,
+    pub(crate) required_signatures: Vec<SignatureRole>,
+    /// None: ask dpkg.
+    pub(crate) architecture: Option<Architecture>,
+    /// PEM of the authority that signed the server's certificate; none: the system's.
+    pub(crate) ca: Option<PathBuf>,
+    /// The device's file system: `/`, or another folder for an own root.
+    pub(crate) root: PathBuf,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) poll_interval: Duration,
+    pub(crate) scripts: ScriptMode,
+    pub(crate) install_timeout: Duration,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("could not read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {problem}")]
+    Syntax { path: PathBuf, problem: String },
+    #[error("{path}: {key} {problem}")]
+    Value { path: PathBuf, key: &'static str, problem: String },
+    #[error("could not use the keyring {path} ({key}): {source}")]
+    Keyring { path: PathBuf, key: &'static str, source: OpenPgpError },
+}
+
+/// Where the updater keeps its journal, snapshot and downloads, within the device's root.
+const STATE_DIR: &str = "var/lib/debfleet";
+
+impl Config {
+    /// Reads and checks the file. `root` is the device's file system; paths in the file are the host's.
+    pub(crate) fn load(path: &Path, root: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let text = String::from_utf8_lossy(&text);
+        let raw: RawConfig = toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string() })?;
+        let value = |key, problem: &str| ConfigError::Value { path: path.to_owned(), key, problem: problem.to_owned() };
+        let repository = raw.repository.trim_end_matches('/').to_owned();
+        if !repository.starts_with("https://") && !repository.starts_with("http://") {
+            return Err(value("repository", "must be a URL that begins with https:// or http://"));
+        }
+        if raw.required_signatures.is_empty() {
+            return Err(value("required-signatures", "must name at least one role, such as \"origin\""));
+        }
+        if raw.poll_interval == 0 || raw.install_timeout == 0 {
+            return Err(value("poll-interval and install-timeout", "must be at least 1 second"));
+        }
+        let root = root.canonicalize().map_err(|source| ConfigError::Read { path: root.to_owned(), source })?;
+        Ok(Self {
+            repository,
+            suite: raw.suite,
+            packages: raw.packages,
+            repository_keys: keyring(&raw.repository_keyring, "repository-keyring")?,
+            package_keys: keyring(&raw.package_keyring, "package-keyring")?,
+            required_signatures: raw.required_signatures,
+            architecture: raw.architecture,
+            ca: raw.ca,
+            state_dir: raw.state_dir.unwrap_or_else(|| root.join(STATE_DIR)),
+            root,
+            poll_interval: Duration::from_secs(raw.poll_interval),
+            scripts: raw.scripts,
+            install_timeout: Duration::from_secs(raw.install_timeout),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn keyring(path: &Path, key: &'static str) -> Result<Keyring, ConfigError> {
+    Keyring::from_bytes(&read(path)?).map_err(|source| ConfigError::Keyring { path: path.to_owned(), key, source })
+}

@@ -1,0 +1,175 @@
+//! What the device must not forget between transactions, each change durable.
+
+use debian_formats::names::SuiteName;
+use debian_formats::{PackageName, Version};
+use durable_files::DurableError;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Facts {
+    /// The newest Release Date accepted for each suite.
+    newest_release: BTreeMap<SuiteName, Timestamp>,
+    /// No version below may be installed; a package key signed it.
+    rollback_floor: BTreeMap<PackageName, Version>,
+    /// Floors of a version on trial; they count once it is committed.
+    proposed_floor: BTreeMap<PackageName, Version>,
+    /// Versions that were rolled back here; not tried again unless somebody asks anew.
+    rolled_back: BTreeMap<PackageName, BTreeSet<String>>,
+    /// SHA-256 of dpkg's status file when the last transaction was committed.
+    committed_status: Option<String>,
+}
+
+/// The facts and where they are kept.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    path: PathBuf,
+    facts: Facts,
+}
+
+/// Why the facts cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MemoryError {
+    #[error(transparent)]
+    Write(#[from] DurableError),
+    #[error("could not read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{path} cannot be read as facts: {source}; it guards against old releases, so nothing is installed without it"
+    )]
+    Unreadable { path: PathBuf, source: serde_json::Error },
+}
+
+impl Memory {
+    /// Reads the facts, or begins with none.
+    pub(crate) fn open(path: &Path) -> Result<Self, MemoryError> {
+        let facts = match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|source| MemoryError::Unreadable { path: path.to_owned(), source })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Facts::default(),
+            Err(source) => return Err(MemoryError::Read { path: path.to_owned(), source }),
+        };
+        Ok(Self { path: path.to_owned(), facts })
+    }
+
+    /// The newest Date accepted for a suite.
+    pub(crate) fn newest_release(&self, suite: &SuiteName) -> Option<Timestamp> {
+        self.facts.newest_release.get(suite).copied()
+    }
+
+    /// Remembers an accepted Release; never goes back.
+    pub(crate) fn saw_release(&mut self, suite: &SuiteName, date: Timestamp) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            let newest = facts.newest_release.entry(suite.clone()).or_insert(date);
+            *newest = date.max(*newest);
+        })
+    }
+
+    /// The lowest version of a package that may be installed.
+    pub(crate) fn rollback_floor(&self, package: &PackageName) -> Option<&Version> {
+        self.facts.rollback_floor.get(package)
+    }
+
+    /// Notes the floor of a version on trial.
+    pub(crate) fn propose_rollback_floor(&mut self, package: &PackageName, floor: &Version) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            facts.proposed_floor.insert(package.clone(), floor.clone());
+        })
+    }
+
+    /// The version on trial was committed: its floor counts from now on. A floor is never lowered.
+    pub(crate) fn confirm_rollback_floor(&mut self, package: &PackageName) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            if let Some(proposed) = facts.proposed_floor.remove(package) {
+                let floor = facts.rollback_floor.entry(package.clone()).or_insert_with(|| proposed.clone());
+                if *floor < proposed {
+                    *floor = proposed;
+                }
+            }
+        })
+    }
+
+    /// The version on trial was rolled back: its floor never counted.
+    pub(crate) fn drop_proposed_floor(&mut self, package: &PackageName) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            facts.proposed_floor.remove(package);
+        })
+    }
+
+    /// Whether this version was rolled back here.
+    pub(crate) fn was_rolled_back(&self, package: &PackageName, version: &Version) -> bool {
+        self.facts.rolled_back.get(package).is_some_and(|versions| versions.contains(version.as_str()))
+    }
+
+    /// Remembers that a version did not work here.
+    pub(crate) fn note_rolled_back(&mut self, package: &PackageName, version: &Version) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            facts.rolled_back.entry(package.clone()).or_default().insert(version.as_str().to_owned());
+        })
+    }
+
+    /// A version that works after all is no longer held back.
+    pub(crate) fn forget_rolled_back(&mut self, package: &PackageName, version: &Version) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            if let Some(versions) = facts.rolled_back.get_mut(package) {
+                versions.remove(version.as_str());
+            }
+            facts.rolled_back.retain(|_, versions| !versions.is_empty());
+        })
+    }
+
+    /// SHA-256 of dpkg's status file at the last commit.
+    pub(crate) fn committed_status(&self) -> Option<&str> {
+        self.facts.committed_status.as_deref()
+    }
+
+    /// Remembers dpkg's status file at a commit.
+    pub(crate) fn note_committed_status(&mut self, sha256: Option<String>) -> Result<(), MemoryError> {
+        self.change(|facts| facts.committed_status = sha256)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Facts)) -> Result<(), MemoryError> {
+        let mut facts = self.facts.clone();
+        change(&mut facts);
+        if facts != self.facts {
+            let bytes = serde_json::to_vec_pretty(&facts)
+                .map_err(|source| MemoryError::Unreadable { path: self.path.clone(), source })?;
+            durable_files::replace(&self.path, &bytes, 0o600)?;
+            self.facts = facts;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_and_dates_never_go_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory.json");
+        let (hi, stable): (PackageName, SuiteName) = ("hi".parse().unwrap(), "stable".parse().unwrap());
+        let time = |seconds| Timestamp::from_second(seconds).unwrap();
+        let mut memory = Memory::open(&path).unwrap();
+        for (floor, seconds) in [("2.0", 20), ("1.0", 10)] {
+            memory.propose_rollback_floor(&hi, &floor.parse().unwrap()).unwrap();
+            memory.confirm_rollback_floor(&hi).unwrap();
+            memory.saw_release(&stable, time(seconds)).unwrap();
+        }
+        let memory = Memory::open(&path).unwrap();
+        assert_eq!(memory.rollback_floor(&hi).unwrap().as_str(), "2.0");
+        assert_eq!(memory.newest_release(&stable), Some(time(20)));
+    }
+
+    #[test]
+    fn damaged_facts_are_an_error_and_not_an_empty_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory.json");
+        durable_files::replace(&path, b"{", 0o600).unwrap();
+        assert!(matches!(Memory::open(&path), Err(MemoryError::Unreadable { .. })));
+    }
+}

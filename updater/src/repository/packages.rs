@@ -1,0 +1,109 @@
+//! A downloaded package, believed only when index and package key agree on it.
+
+use crate::transaction::PlannedPackage;
+use debian_formats::Version;
+use debian_formats::checksums::Checksums;
+use debian_formats::control::Control;
+use debian_formats::deb::{Deb, DebError, SignatureRole, VerifiedDeb};
+use debian_formats::limits::Limits;
+use debian_formats::openpgp::Keyring;
+use debian_formats::version::VersionError;
+use fleet_protocol::update_policy::{PolicyError, UpdatePolicy, path_in_package};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Why a package is not installed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PackageError {
+    #[error("could not read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("refused {name}: the file's size or SHA-256 is not what the signed index says")]
+    Content { name: String },
+    #[error("refused {name} {version}: {source}")]
+    Deb { name: String, version: Version, source: DebError },
+    #[error("refused {asked}: the file holds {found} instead")]
+    OtherPackage { asked: String, found: String },
+    #[error("refused {name}: its update policy ({path}) is wrong: {source}")]
+    Policy { name: String, path: String, source: PolicyError },
+    #[error("refused {name}: the rollback floor of its update policy is wrong: {source}")]
+    Floor { name: String, source: VersionError },
+}
+
+/// A .deb whose content the signed index names and whose signatures pinned package keys made. Only
+/// [`verify_package`] makes one, and dpkg is called with nothing else.
+#[derive(Debug)]
+pub(crate) struct VerifiedPackage {
+    deb: VerifiedDeb,
+    policy: UpdatePolicy,
+    rollback_floor: Option<Version>,
+    paths: Vec<String>,
+}
+
+impl VerifiedPackage {
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        self.deb.path()
+    }
+
+    /// Its control file.
+    pub(crate) fn control(&self) -> &Control {
+        self.deb.control()
+    }
+
+    /// What it says about its own update.
+    pub(crate) fn policy(&self) -> &UpdatePolicy {
+        &self.policy
+    }
+
+    /// The lowest version that may be installed once this one is committed.
+    pub(crate) fn rollback_floor(&self) -> Option<&Version> {
+        self.rollback_floor.as_ref()
+    }
+
+    /// Every path in it, relative to the root.
+    pub(crate) fn paths(&self) -> &[String] {
+        &self.paths
+    }
+}
+
+/// Checks a downloaded file against the plan and the pinned package keys.
+pub(crate) fn verify_package(
+    path: &Path,
+    planned: &PlannedPackage,
+    trusted: &Keyring,
+    required: &[SignatureRole],
+) -> Result<VerifiedPackage, PackageError> {
+    let name = planned.name.to_string();
+    let read_error = |source| PackageError::Read { path: path.to_owned(), source };
+    let checksums = Checksums::of_reader(File::open(path).map_err(read_error)?).map_err(read_error)?;
+    if checksums.size != planned.size || checksums.sha256 != planned.sha256 {
+        return Err(PackageError::Content { name });
+    }
+    let refused = |source| PackageError::Deb { name: name.clone(), version: planned.to.clone(), source };
+    let deb = Deb::open(path, Limits::DEFAULT).map_err(refused)?.verify(trusted, required).map_err(refused)?;
+    let control = deb.control();
+    if *control.package() != planned.name
+        || control.version().as_str() != planned.to.as_str()
+        || *control.architecture() != planned.architecture
+    {
+        return Err(PackageError::OtherPackage {
+            asked: format!("{} {} {}", planned.name, planned.to, planned.architecture),
+            found: format!("{} {} {}", control.package(), control.version(), control.architecture()),
+        });
+    }
+    let policy_path = path_in_package(planned.name.as_str());
+    let mut paths = Vec::new();
+    deb.for_each_entry(|entry, _| {
+        paths.push(entry.path.clone());
+        Ok(())
+    })
+    .map_err(refused)?;
+    let policy = match deb.read_file(&policy_path).map_err(refused)? {
+        None => UpdatePolicy::default(),
+        Some(bytes) => UpdatePolicy::parse(&String::from_utf8_lossy(&bytes))
+            .map_err(|source| PackageError::Policy { name: name.clone(), path: policy_path, source })?,
+    };
+    let rollback_floor = policy.rollback_floor.as_deref().map(str::parse).transpose();
+    let rollback_floor = rollback_floor.map_err(|source| PackageError::Floor { name, source })?;
+    Ok(VerifiedPackage { deb, policy, rollback_floor, paths })
+}

@@ -1,0 +1,139 @@
+//! The list of what a snapshot holds. It is written last: a snapshot without it was never finished.
+
+use super::{SnapshotError, at};
+use crate::transaction::Transaction;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A path relative to the root. A name that is not UTF-8 is written as its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "PathText", into = "PathText")]
+pub(super) struct RootedPath(pub(super) PathBuf);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PathText {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<PathText> for RootedPath {
+    fn from(text: PathText) -> Self {
+        Self(match text {
+            PathText::Text(text) => text.into(),
+            PathText::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
+}
+
+impl From<RootedPath> for PathText {
+    fn from(path: RootedPath) -> Self {
+        match path.0.to_str() {
+            Some(text) => Self::Text(text.to_owned()),
+            None => Self::Bytes(path.0.as_os_str().as_bytes().to_vec()),
+        }
+    }
+}
+
+/// What a path was when the snapshot was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Node {
+    /// Nothing was there.
+    Absent,
+    Present(Present),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Present {
+    pub(super) kind: Kind,
+    pub(super) metadata: Metadata,
+    pub(super) identity: Identity,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    /// Its content is the snapshot's file of this number.
+    File {
+        content: u64,
+    },
+    /// Another name of a file that comes before it in the list.
+    HardLink {
+        to: RootedPath,
+    },
+    Directory,
+    Symlink {
+        target: RootedPath,
+    },
+    /// A device or a named pipe; `mode` holds its type.
+    Special {
+        mode: u32,
+        device: u64,
+    },
+}
+
+/// All that is put back besides the content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Metadata {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Seconds and nanoseconds.
+    pub(super) mtime: (i64, i64),
+    /// Names and values; they carry capabilities and ACLs.
+    pub(super) xattrs: Vec<(RootedPath, Vec<u8>)>,
+}
+
+/// An inode that still has these is untouched: nobody can set a ctime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) ctime: (i64, i64),
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// The transaction before which it was taken.
+    pub(crate) transaction: Transaction,
+    /// Units of the packages that were active.
+    pub(crate) active_units: Vec<String>,
+    pub(super) trees: Vec<RootedPath>,
+    pub(super) entries: Vec<(RootedPath, Node)>,
+}
+
+const MANIFEST: &str = "manifest.json";
+
+/// Where the content of a number is kept.
+pub(super) fn content_path(folder: &Path, content: u64) -> PathBuf {
+    folder.join(content.to_string())
+}
+
+/// Where the list is kept.
+pub(super) fn manifest_path(folder: &Path) -> PathBuf {
+    folder.join(MANIFEST)
+}
+
+/// Reads a finished snapshot's list; none if there is no finished snapshot.
+pub(crate) fn load(folder: &Path) -> Result<Option<Manifest>, SnapshotError> {
+    let path = manifest_path(folder);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|source| SnapshotError::Manifest { path, source })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at("read", &path)(error)),
+    }
+}
+
+/// Forgets a snapshot: the list first, so that half of one is none.
+pub(crate) fn discard(folder: &Path) -> Result<(), SnapshotError> {
+    if folder.exists() {
+        durable_files::remove(&manifest_path(folder))?;
+        std::fs::remove_dir_all(folder).map_err(at("remove", folder))?;
+    }
+    Ok(())
+}

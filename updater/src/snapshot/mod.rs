@@ -1,0 +1,42 @@
+//! A copy of everything that an update may change, and the way back that runs no maintainer script.
+//!
+//! Measured on real dpkg, reinstalling the old package brings back the old tree almost never; copying away what
+//! may change and writing it back does, also when the power fails while it is written back.
+
+mod audit;
+mod capture;
+mod manifest;
+mod restore;
+mod rooted;
+mod scope;
+
+pub(crate) use audit::changed_outside;
+pub(crate) use capture::{Captured, capture};
+pub(crate) use manifest::{discard, load};
+pub(crate) use restore::restore;
+pub(crate) use scope::{PackageFootprint, Scope, displaced_packages};
+
+use durable_files::DurableError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A snapshot that could not be taken or put back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error("could not {action} {path}: {source}")]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    #[error("{path}: the snapshot's list of files cannot be read: {source}")]
+    Manifest { path: PathBuf, source: serde_json::Error },
+    #[error("{path} leads through more than 40 symbolic links")]
+    SymlinkLoop { path: PathBuf },
+    #[error(
+        "there is not enough room in {path}: {needed} bytes are needed to copy away what will change and to unpack the new version, {free} are free; free some and try again"
+    )]
+    NoRoom { path: PathBuf, needed: u64, free: u64 },
+}
+
+fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> SnapshotError + 'a {
+    move |source| SnapshotError::Io { action, path: path.to_owned(), source }
+}

@@ -1,0 +1,206 @@
+//! dpkg: what is installed, and how verified packages get installed.
+
+use super::process::{ProcessError, Program};
+use super::{Device, ScriptMode};
+use crate::repository::VerifiedPackage;
+use debian_formats::names::NameError;
+use debian_formats::version::VersionError;
+use debian_formats::{Architecture, PackageName, Version};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A package in dpkg's database that is not merely remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstalledPackage {
+    pub(crate) name: PackageName,
+    pub(crate) architecture: Architecture,
+    pub(crate) version: Version,
+    /// dpkg's three words, such as `install ok installed`.
+    pub(crate) status: String,
+}
+
+impl InstalledPackage {
+    /// Whether dpkg holds it for whole: unpacked, configured, no trigger pending.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.status.ends_with(" ok installed")
+    }
+}
+
+/// What dpkg could not do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DpkgError {
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error("{command} failed: {outcome}")]
+    Failed { command: String, outcome: String },
+    #[error("dpkg-query printed a line that cannot be read: {0:?}")]
+    Line(String),
+    #[error("dpkg-query: {0}")]
+    Name(#[from] NameError),
+    #[error("dpkg-query: {0}")]
+    Version(#[from] VersionError),
+    #[error("{0} is not installed wholly after dpkg said it was done ({1})")]
+    NotInstalled(String, String),
+    #[error(
+        "dpkg's database was left broken by somebody else ({packages}), and `dpkg --configure -a` did not mend it; mend it by hand, then try again"
+    )]
+    BrokenBefore { packages: String },
+    #[error("another program (apt or dpkg) is using the package database {path}; try again when it is done")]
+    Busy { path: PathBuf },
+    #[error("could not lock {path}: {source}")]
+    Lock { path: PathBuf, source: std::io::Error },
+}
+
+/// dpkg in one root.
+#[derive(Debug, Clone)]
+pub(crate) struct Dpkg {
+    device: Device,
+    log: PathBuf,
+}
+
+/// dpkg's frontend lock: while it is held, no other apt or dpkg runs in this root.
+#[derive(Debug)]
+pub(crate) struct FrontendLock {
+    _file: File,
+}
+
+impl Dpkg {
+    /// `log` receives the output of the last program.
+    pub(crate) fn new(device: Device, log: PathBuf) -> Self {
+        Self { device, log }
+    }
+
+    /// The machine's own architecture.
+    pub(crate) fn architecture(&self) -> Result<Architecture, DpkgError> {
+        let output = self.succeed(Program::new("dpkg").arg("--print-architecture"), "dpkg --print-architecture")?;
+        Ok(output.trim().parse()?)
+    }
+
+    /// Takes the lock that apt and dpkg take first, or says who has it.
+    pub(crate) fn lock(&self) -> Result<FrontendLock, DpkgError> {
+        let path = self.device.root.join("var/lib/dpkg/lock-frontend");
+        let lock_error = |source| DpkgError::Lock { path: path.clone(), source };
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(lock_error)?;
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(FrontendLock { _file: file }),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Err(DpkgError::Busy { path }),
+            Err(error) => Err(lock_error(error.into())),
+        }
+    }
+
+    /// Every package that is more than a memory of its configuration.
+    pub(crate) fn installed(&self) -> Result<Vec<InstalledPackage>, DpkgError> {
+        const FORMAT: &str = "${Package}\t${Architecture}\t${Version}\t${Status}\n";
+        let program = Program::new("dpkg-query").arg("--admindir").arg(self.admin_dir()).args(["-W", "-f", FORMAT]);
+        let output = self.succeed(program, "dpkg-query -W")?;
+        let packages = output.lines().filter(|line| !line.trim().is_empty()).map(parse_line);
+        packages.filter_map(Result::transpose).collect()
+    }
+
+    /// Mends what others left half-done, or says that it is not mended. `dpkg --configure -a` may exit with 0
+    /// without having mended anything, so the status fields decide.
+    pub(crate) fn heal(&self, _lock: &FrontendLock) -> Result<(), DpkgError> {
+        let broken = || -> Result<Vec<String>, DpkgError> {
+            let packages = self.installed()?;
+            Ok(packages.iter().filter(|p| !p.is_sound()).map(|p| format!("{}: {}", p.name, p.status)).collect())
+        };
+        if broken()?.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!("dpkg's database is not clean; running dpkg --configure -a");
+        self.dpkg().arg("--configure").arg("-a").run(Duration::from_secs(1800), &self.log)?;
+        let left = broken()?;
+        if left.is_empty() { Ok(()) } else { Err(DpkgError::BrokenBefore { packages: left.join(", ") }) }
+    }
+
+    /// Installs a set in one call, and believes the status fields rather than the exit code. Packages outside the
+    /// set must be as sound as before: a trigger can break them.
+    pub(crate) fn install(
+        &self,
+        packages: &[VerifiedPackage],
+        timeout: Duration,
+        _lock: &FrontendLock,
+    ) -> Result<(), DpkgError> {
+        let files = packages.iter().map(VerifiedPackage::path);
+        let finished = self.dpkg().arg("--install").args(files).run(timeout, &self.log)?;
+        if !finished.is_success() {
+            return Err(DpkgError::Failed { command: "dpkg --install".into(), outcome: finished.describe() });
+        }
+        let installed = self.installed()?;
+        for package in packages {
+            let control = package.control();
+            let found = installed
+                .iter()
+                .find(|found| found.name == *control.package() && found.architecture == *control.architecture());
+            let sound = found.is_some_and(|found| found.is_sound() && found.version == *control.version());
+            if !sound {
+                let status = found.map_or("absent".into(), |found| format!("{} {}", found.version, found.status));
+                return Err(DpkgError::NotInstalled(control.package().to_string(), status));
+            }
+        }
+        if let Some(broken) = installed.iter().find(|package| !package.is_sound()) {
+            return Err(DpkgError::NotInstalled(broken.name.to_string(), broken.status.clone()));
+        }
+        Ok(())
+    }
+
+    fn admin_dir(&self) -> PathBuf {
+        self.device.root.join("var/lib/dpkg")
+    }
+
+    /// dpkg with the options that keep it from asking: the owner's conffiles stay (as `--force-confold`).
+    fn dpkg(&self) -> Program {
+        let mut program =
+            Program::new("dpkg").env("DPKG_FRONTEND_LOCKED", "true").args(["--force-confdef", "--force-confold"]);
+        if !self.device.is_running_system() {
+            program = program.arg("--root").arg(&self.device.root);
+            if self.device.scripts == ScriptMode::Chrootless {
+                program = program.args(["--force-not-root", "--force-script-chrootless"]);
+            }
+        }
+        program
+    }
+
+    fn succeed(&self, program: Program, command: &str) -> Result<String, DpkgError> {
+        let finished = program.run(Duration::from_secs(120), &self.log)?;
+        if finished.is_success() {
+            Ok(finished.output)
+        } else {
+            Err(DpkgError::Failed { command: command.to_owned(), outcome: finished.describe() })
+        }
+    }
+}
+
+/// A line of dpkg-query; none for a package that is not installed or only left its configuration.
+fn parse_line(line: &str) -> Result<Option<InstalledPackage>, DpkgError> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let [name, architecture, version, status] = fields[..] else {
+        return Err(DpkgError::Line(line.chars().take(200).collect()));
+    };
+    if status.ends_with("not-installed") || status.ends_with("config-files") {
+        return Ok(None);
+    }
+    Ok(Some(InstalledPackage {
+        name: name.parse()?,
+        architecture: architecture.parse()?,
+        version: version.parse()?,
+        status: status.to_owned(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_left_only_its_configuration_is_not_installed() {
+        let line = |status: &str| parse_line(&format!("hi\tall\t0.1.0-1\t{status}")).unwrap();
+        assert!(line("install ok installed").unwrap().is_sound());
+        assert!(!line("install reinstreq half-installed").unwrap().is_sound());
+        assert!(!line("install ok triggers-pending").unwrap().is_sound());
+        assert_eq!(line("deinstall ok config-files"), None);
+        assert_eq!(line("unknown ok not-installed"), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! The only place that starts processes: dpkg, apt-get, systemctl, health commands.
+
+mod apt;
+mod dpkg;
+mod process;
+mod services;
+
+pub(crate) use apt::simulate_install;
+pub(crate) use dpkg::{Dpkg, FrontendLock};
+pub(crate) use process::{Finished, ProcessError};
+pub(crate) use services::Services;
+
+use process::Program;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How maintainer scripts and health commands see the device's root when it is not `/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScriptMode {
+    /// The root is theirs: chroot(2). It needs a shell and what else they call.
+    #[default]
+    Chroot,
+    /// They run in the host's system and find the root in `DPKG_ROOT` (dpkg's `--force-script-chrootless`).
+    Chrootless,
+}
+
+/// The file system that is updated, and how to run things in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    pub(crate) root: PathBuf,
+    pub(crate) scripts: ScriptMode,
+}
+
+impl Device {
+    /// Whether the root is the running system's own.
+    pub(crate) fn is_running_system(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Runs a package's shell command as its maintainer scripts are run.
+    pub(crate) fn run_shell(&self, command: &str, timeout: Duration, log: &Path) -> Result<Finished, ProcessError> {
+        let program = match self.scripts {
+            _ if self.is_running_system() => Program::new("/bin/sh").env("DPKG_ROOT", ""),
+            ScriptMode::Chroot => Program::new("chroot").arg(&self.root).arg("/bin/sh").env("DPKG_ROOT", ""),
+            ScriptMode::Chrootless => Program::new("/bin/sh").env("DPKG_ROOT", &self.root),
+        };
+        program.args(["-c", command]).run(timeout, log)
+    }
+}

@@ -1,0 +1,166 @@
+//! One child process with an end: no input, its output in a file, a time limit for it and all it started.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How much of a program's output an error may quote, in bytes from its end.
+const QUOTED: u64 = 2048;
+
+/// Where Debian's programs are, whatever the caller's PATH says.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program about to run.
+pub(super) struct Program {
+    name: OsString,
+    command: Command,
+}
+
+/// A program that ended by itself.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    status: ExitStatus,
+    /// All that it printed, up to a bound.
+    pub(crate) output: String,
+}
+
+/// A program that did not run to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    #[error("could not start {program}: {source}")]
+    Start { program: String, source: io::Error },
+    #[error("{program} did not end within {seconds} s and was killed; its last output:\n{output}")]
+    TimedOut { program: String, seconds: u64, output: String },
+    #[error("could not use the log {path}: {source}")]
+    Log { path: PathBuf, source: io::Error },
+}
+
+impl Program {
+    pub(super) fn new(name: &str) -> Self {
+        let mut command = Command::new(name);
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C.UTF-8")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("HOME", "/root")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .process_group(0);
+        Self { name: name.into(), command }
+    }
+
+    pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub(super) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(super) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Runs it to its end. Output goes to a file, not to a pipe: a service that a script starts keeps it open, and
+    /// must neither hold us up nor die when we close our end.
+    pub(super) fn run(mut self, timeout: Duration, log: &Path) -> Result<Finished, ProcessError> {
+        let log_error = |source| ProcessError::Log { path: log.to_owned(), source };
+        let program = self.name.to_string_lossy().into_owned();
+        let out = File::create(log).map_err(log_error)?;
+        let err = out.try_clone().map_err(log_error)?;
+        let start_error = |source| ProcessError::Start { program: program.clone(), source };
+        let mut child = self.command.stdout(out).stderr(err).spawn().map_err(start_error)?;
+        let group = Pid::from_child(&child);
+        let (sender, receiver) = mpsc::channel();
+        let waiter = std::thread::spawn(move || sender.send(child.wait()));
+        let outcome = receiver.recv_timeout(timeout);
+        if outcome.is_err() {
+            // The group may be gone already; then there is nothing to kill.
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = receiver.recv();
+        }
+        let _ = waiter.join();
+        match outcome {
+            Ok(status) => {
+                let status = status.map_err(start_error)?;
+                Ok(Finished { status, output: tail(log, u64::MAX).map_err(log_error)? })
+            }
+            Err(_) => {
+                let output = tail(log, QUOTED).map_err(log_error)?;
+                Err(ProcessError::TimedOut { program, seconds: timeout.as_secs(), output })
+            }
+        }
+    }
+}
+
+impl Finished {
+    /// Whether it exited with 0.
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.success()
+    }
+
+    /// How it ended, and the last of what it printed.
+    pub(crate) fn describe(&self) -> String {
+        let how = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => format!("killed by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        };
+        let start = self.output.len().saturating_sub(usize::try_from(QUOTED).unwrap_or(usize::MAX));
+        let start = (start..=self.output.len()).find(|at| self.output.is_char_boundary(*at)).unwrap_or(0);
+        let quoted = self.output[start..].trim();
+        if quoted.is_empty() { how } else { format!("{how}; its last output:\n{quoted}") }
+    }
+}
+
+/// Longest output that is read back, in bytes.
+const MAX_OUTPUT: u64 = 16 << 20;
+
+fn tail(path: &Path, bytes: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes.min(MAX_OUTPUT))))?;
+    let mut output = Vec::new();
+    file.take(MAX_OUTPUT).read_to_end(&mut output)?;
+    Ok(String::from_utf8_lossy(&output).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, timeout: Duration) -> Result<Finished, ProcessError> {
+        let folder = tempfile::tempdir().unwrap();
+        Program::new("/bin/sh").args(["-c", script]).run(timeout, &folder.path().join("log"))
+    }
+
+    #[test]
+    fn the_end_of_the_output_says_why() {
+        let finished = shell("echo first; echo last >&2; exit 3", Duration::from_secs(60)).unwrap();
+        assert!(!finished.is_success());
+        assert_eq!(finished.describe(), "exit status 3; its last output:\nfirst\nlast");
+    }
+
+    #[test]
+    fn a_hanging_program_is_killed_with_all_it_started() {
+        let error = shell("echo begun; sleep 1000 & wait", Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(&error, ProcessError::TimedOut { output, .. } if output == "begun"), "{error}");
+    }
+
+    #[test]
+    fn a_service_left_running_does_not_hold_us_up() {
+        let finished = shell("sleep 1000 & echo started $!", Duration::from_secs(60)).unwrap();
+        let pid: i32 = finished.output.strip_prefix("started ").unwrap().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+}

@@ -1,0 +1,7 @@
+//! One update from plan to commit or rollback: the pure state machine, and the journal that makes it durable.
+
+mod journal;
+mod machine;
+
+pub(crate) use journal::{Failure, Journal, Outcome};
+pub(crate) use machine::{Action, Event, PlannedPackage, State, Transaction, transition};
