@@ -1,4 +1,4 @@
-//! The copyright file and the changelog that Policy 12.5 and 12.7 ask of every package.
+//! The copyright file and the changelog that Policy 12.5 and 12.7 ask of every package, and a word to lintian.
 
 use crate::entries::{Entries, EntryError, generated};
 use crate::source::Documents;
@@ -24,23 +24,29 @@ pub(super) fn add(
     // A version without revision is native: upstream's changelog is Debian's (Policy 12.7).
     let is_native = !control.version().as_str().contains('-');
     let own_name = if is_native { "changelog.gz" } else { "changelog.Debian.gz" };
-    let has_changelog = ["changelog.gz", "changelog.Debian.gz"]
-        .iter()
-        .any(|name| (*name == own_name || is_native) && entries.get(&format!("{folder}/{name}")).is_some());
-    if has_changelog {
-        return Ok(());
+    let changelog_path = format!("{folder}/{own_name}");
+    let writes_changelog = entries.get(&changelog_path).is_none();
+    if writes_changelog {
+        let text = changelog(control, documents, time);
+        entries.add(&changelog_path, generated(gzip(text.as_bytes())))?;
     }
-    entries.add(&format!("{folder}/{own_name}"), generated(gzip(changelog(control, documents, time).as_bytes())))?;
-    let overrides = format!("usr/share/lintian/overrides/{}", control.package());
-    // lintian expects a first upload (one entry, revision 1) to close the bug by which Debian was asked for it.
-    if control.version().as_str().ends_with("-1") && entries.get(&overrides).is_none() {
-        let text = format!(
-            "# Not meant for the archive of Debian, so no bug asks for it.\n{}: initial-upload-closes-no-bugs\n",
-            control.package()
-        );
-        entries.add(&overrides, generated(text.into_bytes()))?;
+    let overrides_path = format!("usr/share/lintian/overrides/{}", control.package());
+    if entries.get(&overrides_path).is_none() {
+        let text = overrides(control, writes_changelog);
+        entries.add(&overrides_path, generated(text.into_bytes()))?;
     }
     Ok(())
+}
+
+/// What lintian holds against every package that is not meant for Debian's own archive: a signature as debsigs puts
+/// it, and a first upload (one entry, revision 1) that closes no bug by which Debian was asked for it.
+fn overrides(control: &Control, is_first_upload: bool) -> String {
+    let package = control.package();
+    let mut text = "# Signed as debsigs does it, and not meant for the archive of Debian.\n".to_owned();
+    if is_first_upload && control.version().as_str().ends_with("-1") {
+        text += &format!("{package}: initial-upload-closes-no-bugs *\n");
+    }
+    text + &format!("{package}: misplaced-extra-member-in-deb _gpgorigin *\n")
 }
 
 /// In the machine-readable form (DEP-5).
