@@ -1,0 +1,165 @@
+//! The settings of a serving process: flags, then `DEBFLEET_SERVER_*` variables, then the configuration file.
+
+use serde::Deserialize;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
+
+/// Where HTTPS is served when nothing else is asked for.
+const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+
+/// Settings as one source gives them, not checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RawSettings {
+    /// The data folder.
+    pub data: Option<PathBuf>,
+    /// Address for plain HTTP.
+    pub http: Option<String>,
+    /// Address for HTTPS.
+    pub https: Option<String>,
+    /// Certificate chain in PEM form.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key in PEM form.
+    pub tls_key: Option<PathBuf>,
+    /// Further names for the certificate that the fleet CA gives.
+    pub host_name: Vec<String>,
+}
+
+/// Checked settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Address for plain HTTP.
+    pub http: Option<SocketAddr>,
+    /// Address for HTTPS.
+    pub https: Option<SocketAddr>,
+    /// The operator's own certificate and its key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Further names for the certificate that the fleet CA gives.
+    pub host_names: Vec<String>,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The configuration file could not be read.
+    #[error("could not read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration file is wrong.
+    #[error("configuration file {path}: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: toml::de::Error,
+    },
+    /// Nobody said where the data is.
+    #[error("no data folder given; use --data DIR, DEBFLEET_SERVER_DATA, or `data` in the configuration file")]
+    NoData,
+    /// An address that is none.
+    #[error(
+        "{option} {text:?} is not an address to listen on ({reason}); write for example 127.0.0.1:8080 or [::]:8443"
+    )]
+    Address {
+        /// `http` or `https`.
+        option: &'static str,
+        /// As given.
+        text: String,
+        /// Why.
+        reason: String,
+    },
+    /// Half of a pair.
+    #[error("tls-cert and tls-key belong together; give both, or neither for a certificate from the fleet CA")]
+    HalfCertificate,
+    /// A certificate nobody would see.
+    #[error("tls-cert is given, but only plain HTTP is served; add https")]
+    CertificateWithoutHttps,
+}
+
+impl RawSettings {
+    /// Reads a configuration file.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
+    }
+
+    /// These settings, with those of `weaker` where these say nothing.
+    #[must_use]
+    pub fn over(self, weaker: Self) -> Self {
+        Self {
+            data: self.data.or(weaker.data),
+            http: self.http.or(weaker.http),
+            https: self.https.or(weaker.https),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
+            host_name: if self.host_name.is_empty() { weaker.host_name } else { self.host_name },
+        }
+    }
+
+    /// Checks them.
+    pub fn check(self) -> Result<Settings, ConfigError> {
+        let data = self.data.ok_or(ConfigError::NoData)?;
+        let http = self.http.map(|text| address("http", &text)).transpose()?;
+        let mut https = self.https.map(|text| address("https", &text)).transpose()?;
+        if http.is_none() && https.is_none() {
+            https = Some(DEFAULT_HTTPS);
+        }
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(_), Some(_)) if https.is_none() => return Err(ConfigError::CertificateWithoutHttps),
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err(ConfigError::HalfCertificate),
+        };
+        Ok(Settings { data, http, https, tls, host_names: self.host_name })
+    }
+}
+
+fn address(option: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    let wrong = |reason: String| ConfigError::Address { option, text: text.to_owned(), reason };
+    let mut found = text.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+    found.next().ok_or_else(|| wrong("the name has no address".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(toml: &str) -> RawSettings {
+        toml::from_str(toml).unwrap()
+    }
+
+    #[test]
+    fn stronger_settings_win_and_weaker_ones_fill_up() {
+        let file = raw("data = '/f'\nhttp = '127.0.0.1:1'\nhost-name = ['a']");
+        let flags = raw("data = '/d'\nhttps = '[::1]:2'");
+        let settings = flags.over(file).check().unwrap();
+        assert_eq!(settings.data, Path::new("/d"));
+        assert_eq!(settings.http, Some("127.0.0.1:1".parse().unwrap()));
+        assert_eq!(settings.https, Some("[::1]:2".parse().unwrap()));
+        assert_eq!(settings.host_names, ["a"]);
+    }
+
+    #[test]
+    fn https_is_the_default() {
+        assert_eq!(raw("data = '/d'").check().unwrap().https, Some("0.0.0.0:8443".parse().unwrap()));
+        assert_eq!(raw("data = '/d'\nhttp = '127.0.0.1:1'").check().unwrap().https, None);
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let error = |toml: &str| raw(toml).check().unwrap_err().to_string();
+        assert!(error("").contains("--data"));
+        assert!(error("data = '/d'\nhttp = '8080'").contains("127.0.0.1:8080"));
+        assert!(error("data = '/d'\ntls-cert = '/c'").contains("tls-key"));
+        assert!(error("data = '/d'\nhttp='127.0.0.1:1'\ntls-cert = '/c'\ntls-key = '/k'").contains("https"));
+        assert!(toml::from_str::<RawSettings>("dta = '/d'").unwrap_err().to_string().contains("dta"));
+    }
+}

@@ -1,0 +1,95 @@
+//! The database: opened durable, brought to the newest schema.
+
+use durable_files::DurableError;
+use sqlx::AnyPool;
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// SQLite has one writer at a time anyway; the others read.
+const CONNECTIONS: u32 = 4;
+
+/// A database that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The file could not be made.
+    #[error(transparent)]
+    Create(#[from] DurableError),
+    /// It could not be opened.
+    #[error("could not open the database {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// Its schema could not be brought up to date.
+    #[error(
+        "could not bring the database {path} to this version's schema: {source}; was it written by a newer debfleet-server?"
+    )]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: MigrateError,
+    },
+}
+
+/// Makes a database that only its owner may read.
+pub(crate) async fn create(path: &Path) -> Result<AnyPool, DatabaseError> {
+    durable_files::replace(path, b"", 0o600)?;
+    open(path).await
+}
+
+/// Opens the database. What was committed survives a power cut: every commit reaches the disk before it returns.
+pub(crate) async fn open(path: &Path) -> Result<AnyPool, DatabaseError> {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"] {
+                    sqlx::query(pragma).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(&url_of(path))
+        .await
+        .map_err(|source| DatabaseError::Open { path: path.to_owned(), source })?;
+    MIGRATIONS.run(&pool).await.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
+    Ok(pool)
+}
+
+/// A path may hold characters that mean something in a URL.
+fn url_of(path: &Path) -> String {
+    let mut url = "sqlite://".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url + "?mode=rw"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_odd_path_is_opened_and_a_missing_file_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b?c#d%41");
+        let pool = create(&path).await.unwrap();
+        sqlx::query("SELECT COUNT(*) FROM suites").execute(&pool).await.unwrap();
+        pool.close().await;
+        assert!(path.exists());
+        assert!(open(&folder.path().join("absent")).await.unwrap_err().to_string().contains("absent"));
+    }
+}

@@ -1,0 +1,100 @@
+//! `/debian`: the repository as apt reads it.
+
+use super::host::requested_host;
+use super::problem::Problem;
+use super::router::ServerState;
+use super::static_file::{cache_control, entity_tag, matches_tag, respond};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use debian_formats::names::SuiteName;
+use fleet_protocol::publishing::DEB_MEDIA_TYPE;
+use tower::ServiceExt as _;
+use tower_http::services::ServeFile;
+
+/// Large files go out in pieces of this size.
+const CHUNK: usize = 1 << 20;
+
+/// `GET /debian/repository.gpg`
+pub(super) async fn keyring(State(state): State<ServerState>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/pgp-keys"), (header::CACHE_CONTROL, cache_control(false))];
+    (headers, state.repository.keyring()).into_response()
+}
+
+/// `GET /debian/<suite>.sources`
+pub(super) async fn source_list(
+    State(state): State<ServerState>,
+    Path(file): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let missing =
+        || Problem::not_found(format!("there is no file /debian/{file}; try repository.gpg or stable.sources"));
+    let suite: SuiteName = file.strip_suffix(".sources").and_then(|name| name.parse().ok()).ok_or_else(missing)?;
+    let host = requested_host(&uri, &headers).ok_or_else(Problem::bad_host)?;
+    let base = format!("{}://{host}/debian", state.scheme.as_str());
+    let text = state.repository.source_list(&suite, &base).ok_or_else(missing)?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CACHE_CONTROL, cache_control(false)),
+        (header::VARY, "host"),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// `GET /debian/dists/<suite>/…`
+pub(super) async fn suite_file(
+    State(state): State<ServerState>,
+    Path((suite, path)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let snapshot = suite.parse().ok().and_then(|suite: SuiteName| state.repository.suite(&suite));
+    let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such suite on this server"))?;
+    let file = snapshot.file(&path).ok_or_else(|| Problem::not_found("the suite has no such file"))?;
+    Ok(respond(file, content_type(&path), &headers))
+}
+
+/// `GET /debian/pool/…`
+pub(super) async fn pool_file(
+    State(state): State<ServerState>,
+    Path(path): Path<String>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let missing = || Problem::not_found("the pool has no such file");
+    let file = state.repository.pool_file(&format!("pool/{path}")).await?.ok_or_else(missing)?;
+    let tag = entity_tag(&file.sha256);
+    let headers = request.headers_mut();
+    let known = matches_tag(headers, &tag);
+    headers.remove(header::IF_NONE_MATCH);
+    // A part of another content would not fit to what the client has.
+    if headers.remove(header::IF_RANGE).is_some_and(|condition| condition != tag.as_str()) {
+        headers.remove(header::RANGE);
+    }
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let served = ServeFile::new(&file.path).with_buf_chunk_size(CHUNK).oneshot(request).await;
+        served.unwrap_or_else(|never| match never {}).into_response()
+    };
+    if response.status() == StatusCode::NOT_FOUND {
+        tracing::error!(path = %file.path.display(), "a package that the database names is not in the pool");
+        return Err(missing());
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(DEB_MEDIA_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(true)));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('/').next() {
+        Some(name) if name.ends_with(".gz") => "application/gzip",
+        Some(name) if name.ends_with(".xz") => "application/x-xz",
+        Some("Release.gpg") => "application/pgp-signature",
+        Some("Packages" | "Release" | "InRelease") => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,149 @@
+//! Accepting connections, so that slow strangers cannot take the server from others: a bounded number of them, and
+//! a bounded time for each handshake, each request's head, and each stalled write.
+
+mod stall_guard;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use rustls::server::ResolvesServerCert;
+use stall_guard::StallGuard;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+/// Connections of one listener at a time; more of them wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 2048;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// For a request's head; an idle connection is closed after it, too.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// A peer that takes nothing for so long has gone.
+const STALL_TIME: Duration = Duration::from_secs(60);
+/// How often an HTTP/2 peer is asked whether it is alive.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// What running requests get when the server is told to stop.
+const FAREWELL_TIME: Duration = Duration::from_secs(10);
+/// After a failed accept, such as one for lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const HTTP2: &[u8] = b"h2";
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("could not listen on {address}: {source}{}", advice(source))]
+pub struct ListenError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program uses the port, choose another one or stop that program",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege, choose a higher one",
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        _ => "",
+    }
+}
+
+/// Takes an address, and gives the one that was taken (port 0 asks for any).
+pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let fail = |source| ListenError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    Ok((listener, bound))
+}
+
+/// TLS 1.2 and 1.3 with the certificates that `certificates` shows.
+pub(crate) fn tls_acceptor(
+    certificates: Arc<dyn ResolvesServerCert>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves until told to stop, then lets running requests end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (tls, router, watcher) = (tls.clone(), router.clone(), connections.watcher());
+        tokio::spawn(async move {
+            let _place = place;
+            serve_connection(stream, tls, router, watcher).await;
+        });
+    }
+    drop(listener);
+    if timeout(FAREWELL_TIME, connections.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time and are cut off");
+    }
+}
+
+async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+    // Small answers go out at once; a socket that cannot be told so still works.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => speak_http(stream, false, router, watcher).await,
+        Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                speak_http(stream, http2, router, watcher).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        },
+    }
+}
+
+/// The protocol's version is settled beforehand: guessing it from the first bytes would wait for them for ever.
+async fn speak_http<S>(stream: S, http2: bool, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).max_concurrent_streams(64);
+    let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+    let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let stream = TokioIo::new(StallGuard::new(stream, STALL_TIME));
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error, "a connection failed");
+    }
+}

@@ -1,0 +1,131 @@
+//! The one place where errors become a status and problem details (RFC 9457).
+
+use crate::access::AccessError;
+use crate::repository::{PublishError, StoreError};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use debian_formats::deb::DebProblem;
+use debian_formats::openpgp::OpenPgpError;
+use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem as ProblemDetails};
+
+/// An answer that says what went wrong and what to do.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, title, detail: detail.into() }
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", detail)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "this address does not take this method; read with GET, publish with POST";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
+    }
+
+    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
+    }
+
+    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "Not allowed", detail)
+    }
+
+    pub(super) fn needs_tls() -> Self {
+        Self::forbidden(
+            "the API is not served over plain HTTP beyond loopback, where others could read the token; \
+             use the server's --https address, or a --http address on loopback such as 127.0.0.1",
+        )
+    }
+
+    pub(super) fn bad_host() -> Self {
+        let detail = "the Host header is missing or is not a host name or address with an optional port";
+        Self::new(StatusCode::BAD_REQUEST, "Bad request", detail)
+    }
+
+    pub(super) fn too_large(limit: u64) -> Self {
+        PublishError::TooLarge { limit }.into()
+    }
+
+    /// Details go to the log, not to strangers.
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
+        let detail = "the server failed, and nothing was changed; its log has the details";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Server error", detail)
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        use PublishError as E;
+        let text = error.to_string();
+        match error {
+            error if error.is_full() => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the disk is full");
+                let detail = "the server's disk is full, and nothing was changed; free some space there and try again";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "Disk full", detail)
+            }
+            E::UnknownSuite(_) => Self::not_found(format!("{text}; the first one of every server is `stable`")),
+            E::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Package too large", text),
+            E::BrokenOff(_) => Self::new(StatusCode::BAD_REQUEST, "Upload broken off", text),
+            E::Conflict { .. } => Self::new(StatusCode::CONFLICT, "Version already published", text),
+            E::Refused(problem) => {
+                let detail = format!("{text}{}", advice(&problem));
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Package refused", detail)
+            }
+            E::SourceName(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Package refused", text),
+            E::Store(StoreError::Raced(_)) => {
+                let detail = format!("{text}, and nothing was changed; send the package again");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Published at the same time", detail)
+            }
+            E::Disk(_) | E::Store(_) | E::Indexes(_) | E::Signing(_) | E::Stopped(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// What the publisher can do about it, where the problem itself does not say.
+fn advice(problem: &DebProblem) -> &'static str {
+    match problem {
+        DebProblem::Signature { source: OpenPgpError::UnknownSigner { .. }, .. } => {
+            " of this server; sign it with a key whose public half was given to `debfleet-server init --package-key`"
+        }
+        DebProblem::Signature { .. } => "; build and sign the package again",
+        DebProblem::Archive(_) | DebProblem::Tar { .. } => {
+            "; build the package again, or upload it again from a whole copy"
+        }
+        _ => "",
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, title, detail } = self;
+        let details = ProblemDetails { title: title.to_owned(), status: status.as_u16(), detail };
+        let mut response = (status, axum::Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"debfleet\""));
+        }
+        response
+    }
+}

@@ -1,0 +1,250 @@
+//! Publishing. The order is what makes it atomic: the pool file and the index files are on the disk first; then one
+//! database transaction makes the package, its place in the suite and the signed Release visible together; then the
+//! snapshot that readers see is exchanged. Killed anywhere, the server comes back with the old state or the new one.
+
+use super::Repository;
+use super::generation::Generation;
+use super::incoming::{Checked, Pieces, receive};
+use super::indexes::{self, IndexedPackage};
+use super::pool::COMPONENT;
+use super::schedule;
+use super::snapshot::SuiteSnapshot;
+use super::store::{Addition, Package, StoreError};
+use debian_formats::deb::DebProblem;
+use debian_formats::names::{NameError, SuiteName};
+use debian_formats::openpgp::OpenPgpError;
+use debian_formats::release::Release;
+use durable_files::DurableError;
+use fleet_protocol::publishing::Published;
+use jiff::Timestamp;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `Origin` and `Label` of every Release.
+const ORIGIN: &str = "debfleet";
+
+/// An upload that was not published. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// There is no such suite.
+    #[error("there is no suite {0} on this server")]
+    UnknownSuite(SuiteName),
+    /// The upload is larger than allowed.
+    #[error("the package is larger than {limit} bytes, which is this server's limit")]
+    TooLarge {
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// The sender went away.
+    #[error("the upload broke off before its end: {0}")]
+    BrokenOff(String),
+    /// Not a package, or not signed by a known key.
+    #[error("{0}")]
+    Refused(DebProblem),
+    /// The field Source holds no package name.
+    #[error("control file: Source: {0}")]
+    SourceName(NameError),
+    /// Another package has its name, version and architecture, or its file name.
+    #[error(
+        "the repository already holds {name} {version} ({architecture}) as {filename} with other content; \
+         published versions never change: raise the version and publish again"
+    )]
+    Conflict {
+        /// Of the package that is there.
+        name: String,
+        /// Its version.
+        version: String,
+        /// Its architecture.
+        architecture: String,
+        /// Where it lies.
+        filename: String,
+    },
+    /// A file could not be written or read.
+    #[error(transparent)]
+    Disk(#[from] DurableError),
+    /// The database failed, or another process was faster.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The indexes could not be compressed.
+    #[error("could not build the indexes: {0}")]
+    Indexes(io::Error),
+    /// The Release could not be signed.
+    #[error("could not sign the Release: {0}")]
+    Signing(OpenPgpError),
+    /// A background thread ended early.
+    #[error("the work was stopped: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+impl PublishError {
+    /// Whether the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Disk(error) => error.is_full(),
+            Self::Store(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
+impl Repository {
+    /// Takes in a package and publishes the suite with it. When this returns without an error, the package survives a
+    /// power cut. It runs to its end even when the caller goes away.
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        suite: &SuiteName,
+        pieces: Pieces,
+    ) -> Result<Published, PublishError> {
+        let (repository, suite) = (self.clone(), suite.clone());
+        tokio::spawn(async move {
+            let receiver = repository.clone();
+            let checked = tokio::task::spawn_blocking(move || {
+                receive(&receiver.dir.incoming(), receiver.limits.deb_bytes, pieces)?
+                    .check(&receiver.package_keys, receiver.limits)
+            });
+            let checked = checked.await??;
+            repository.take_in(&suite, checked).await
+        })
+        .await?
+    }
+
+    async fn take_in(&self, suite: &SuiteName, checked: Checked) -> Result<Published, PublishError> {
+        let _turn = self.publishing.lock().await;
+        if self.suite(suite).is_none() {
+            return Err(PublishError::UnknownSuite(suite.clone()));
+        }
+        let package = checked.package.clone();
+        let created = match self.store.rival(&package).await? {
+            Some(rival) if rival.sha256 != package.sha256 => {
+                return Err(PublishError::Conflict {
+                    name: rival.name,
+                    version: rival.version.to_string(),
+                    architecture: rival.architecture,
+                    filename: rival.filename,
+                });
+            }
+            Some(known) if self.store.suite_holds(suite, &known.sha256).await? => false,
+            Some(known) => {
+                self.publish_generation(suite, Some(Addition::Known(&known))).await?;
+                true
+            }
+            None => {
+                self.publish_new(suite, checked).await?;
+                true
+            }
+        };
+        if created {
+            tracing::info!(%suite, package = package.name, version = %package.version,
+                architecture = package.architecture, signed_by = package.signed_by, "published");
+        }
+        Ok(Published {
+            package: package.name,
+            version: package.version.to_string(),
+            architecture: package.architecture,
+            suite: suite.to_string(),
+            filename: package.filename,
+            sha256: package.sha256,
+            created,
+        })
+    }
+
+    async fn publish_new(&self, suite: &SuiteName, checked: Checked) -> Result<(), PublishError> {
+        let package = checked.package.clone();
+        self.store.begin_pool_write(&package.filename, (self.clock)()).await?;
+        let target = self.dir.pool_file(&package.filename);
+        let stored = tokio::task::spawn_blocking(move || checked.store(&target)).await?;
+        let published = match stored {
+            Ok(()) => self.publish_generation(suite, Some(Addition::New(&package))).await,
+            Err(error) => Err(error.into()),
+        };
+        if published.is_err()
+            && let Err(error) = self.remove_abandoned_pool_files().await
+        {
+            // The note of the write stays, so the next start tries again.
+            tracing::warn!(%error, "could not remove a pool file that was not published");
+        }
+        published
+    }
+
+    /// Publishes a suite's content, with what is added to it, under a new signed Release. Only one may run at a time:
+    /// the caller holds `publishing`.
+    pub(super) async fn publish_generation(
+        &self,
+        suite: &SuiteName,
+        addition: Option<Addition<'_>>,
+    ) -> Result<(), PublishError> {
+        let before = self.suite(suite);
+        let last = before.as_ref().and_then(|snapshot| snapshot.newest());
+        let number = last.map_or(1, |generation| generation.number() + 1);
+        let date = schedule::next_date((self.clock)(), last.map(Generation::date));
+        let wait = schedule::wait_for(date, (self.clock)());
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+
+        let mut packages = self.store.suite_packages(suite).await?;
+        if let Some(addition) = addition {
+            packages.push(indexed(addition.package())?);
+        }
+        let (defaults, blobs) = (self.default_architectures.clone(), self.blobs.clone());
+        let (suite_name, key) = (suite.clone(), self.key.clone());
+        let signed = tokio::task::spawn_blocking(move || {
+            let indexes = indexes::build(packages, &defaults).map_err(PublishError::Indexes)?;
+            blobs.write(&indexes.blobs)?;
+            let release = Release {
+                origin: ORIGIN.to_owned(),
+                suite: suite_name,
+                date,
+                valid_until: Some(schedule::valid_until(date)),
+                architectures: indexes.architectures,
+                components: vec![COMPONENT.to_owned()],
+                files: indexes.files,
+            };
+            let signed = release.sign(&key).map_err(PublishError::Signing)?;
+            Ok::<_, PublishError>((signed, indexes.blobs))
+        });
+        let (signed, blobs) = signed.await??;
+
+        let generation = Generation::signed(number, &signed);
+        self.store.publish(suite, &generation, addition, (self.clock)()).await?;
+        // From here on nothing can fail, so readers see what the database holds.
+        let snapshot = match &before {
+            Some(before) => before.successor(generation, blobs),
+            None => SuiteSnapshot::new(vec![generation], blobs),
+        };
+        self.show(suite, snapshot);
+        Ok(())
+    }
+
+    /// Removes pool files whose publication did not come about, and then their notes.
+    pub(super) async fn remove_abandoned_pool_files(&self) -> Result<(), PublishError> {
+        for filename in self.store.abandoned_pool_writes().await? {
+            durable_files::remove(&self.dir.pool_file(&filename))?;
+            self.store.forget_pool_write(&filename).await?;
+        }
+        Ok(())
+    }
+
+    /// Signs those suites anew whose Release ends soon.
+    pub(super) async fn renew_releases(&self, now: Timestamp) {
+        for (suite, snapshot) in self.suites() {
+            let _turn = self.publishing.lock().await;
+            if snapshot.newest().is_some_and(|newest| !schedule::renewal_due(newest.valid_until(), now)) {
+                continue;
+            }
+            match self.publish_generation(&suite, None).await {
+                Ok(()) => tracing::info!(%suite, "signed the Release anew, before its Valid-Until"),
+                Err(error) => tracing::error!(%suite, %error, "could not sign the Release anew; will try again"),
+            }
+        }
+    }
+}
+
+fn indexed(package: &Package) -> Result<IndexedPackage, StoreError> {
+    let unreadable = |what| move |_| StoreError::Row { what, value: package.filename.clone() };
+    Ok(IndexedPackage {
+        name: package.name.parse().map_err(unreadable("package"))?,
+        version: package.version.clone(),
+        architecture: package.architecture.parse().map_err(unreadable("architecture"))?,
+        stanza: package.stanza.clone(),
+    })
+}

@@ -1,0 +1,200 @@
+//! The serving process: opens the data folder, listens, and stops when told to.
+
+use crate::access::Tokens;
+use crate::config::Settings;
+use crate::data_dir::{DataDir, DataDirState};
+use crate::database::{self, DatabaseError};
+use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
+use crate::http::listener::{self, ListenError};
+use crate::http::{Scheme, ServerState, Surface, router};
+use crate::repository::{OpenError, Repository};
+use durable_files::{DurableError, Lock};
+use jiff::Timestamp;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// A server that cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No server's data is there.
+    #[error("{0} is not initialised; run `debfleet-server init --data {0} --package-key package.gpg` first")]
+    NotInitialised(PathBuf),
+    /// An init was cut off.
+    #[error("{0} was not completely initialised; run `debfleet-server init` on it again")]
+    Unfinished(PathBuf),
+    /// The data folder cannot be read.
+    #[error("could not look into {path}: {source}")]
+    Look {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another server uses the folder.
+    #[error("{0} is in use by another debfleet-server; stop that one first")]
+    InUse(PathBuf),
+    /// The lock could not be taken.
+    #[error(transparent)]
+    Lock(DurableError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The repository cannot be opened.
+    #[error(transparent)]
+    Repository(#[from] OpenError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// An address cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// TLS cannot be set up.
+    #[error("could not set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// Signals cannot be received.
+    #[error("could not wait for signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT. Each address is announced once all of them are ready.
+pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), ServeError> {
+    let dir = DataDir::new(&settings.data);
+    let _lock = take(&dir)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+
+    // Addresses first: a port in use is the most likely mistake.
+    let mut listeners = Vec::new();
+    for (scheme, address) in [(Scheme::Http, settings.http), (Scheme::Https, settings.https)] {
+        if let Some(address) = address {
+            let (socket, bound) = listener::bind(address).await?;
+            listeners.push((scheme, socket, bound));
+        }
+    }
+    let certificate = if settings.https.is_some() { Some(Certificate::new(&settings, &dir)?) } else { None };
+    let database = database::open(&dir.database()).await?;
+    let repository = Arc::new(Repository::open(&dir, database.clone(), Timestamp::now).await?);
+
+    let (stop, stopped) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    for (scheme, socket, bound) in listeners {
+        let tls = match (scheme, &certificate) {
+            (Scheme::Https, Some(certificate)) => Some(certificate.acceptor()?),
+            _ => None,
+        };
+        let state = ServerState { repository: repository.clone(), tokens: Tokens::new(database.clone()), scheme };
+        serving.spawn(listener::serve(socket, tls, router(state, surface(scheme, bound)), stopped.clone()));
+        announce(&format!("listening on {}://{bound}", scheme.as_str()));
+    }
+    let maintaining = tokio::spawn(async move { repository.maintain().await });
+    let renewing = tokio::spawn(async move {
+        if let Some(certificate) = certificate {
+            certificate.keep_fresh().await;
+        }
+    });
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    while serving.join_next().await.is_some() {}
+    maintaining.abort();
+    renewing.abort();
+    database.close().await;
+    Ok(())
+}
+
+/// Plain HTTP beyond loopback carries only what is public and signed.
+fn surface(scheme: Scheme, bound: SocketAddr) -> Surface {
+    match scheme {
+        Scheme::Https => Surface::Whole,
+        Scheme::Http if bound.ip().to_canonical().is_loopback() => Surface::Whole,
+        Scheme::Http => Surface::Repository,
+    }
+}
+
+fn take(dir: &DataDir) -> Result<Lock, ServeError> {
+    let path = dir.root().to_owned();
+    match dir.state().map_err(|source| ServeError::Look { path: path.clone(), source })? {
+        DataDirState::Initialised => {}
+        DataDirState::Unfinished => return Err(ServeError::Unfinished(path)),
+        DataDirState::Vacant | DataDirState::Foreign => return Err(ServeError::NotInitialised(path)),
+    }
+    Lock::acquire(&dir.lock()).map_err(|error| match error {
+        DurableError::Locked { .. } => ServeError::InUse(path),
+        error => ServeError::Lock(error),
+    })
+}
+
+/// What HTTPS shows, and what it takes to renew it.
+struct Certificate {
+    shown: Arc<ServerCertificate>,
+    provider: Arc<CryptoProvider>,
+    /// None when the operator gave the certificate.
+    issuer: Option<(FleetCa, Vec<String>)>,
+}
+
+impl Certificate {
+    fn new(settings: &Settings, dir: &DataDir) -> Result<Self, CertificateError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        if let Some((certificate, key)) = settings.tls.clone() {
+            let shown = ServerCertificate::given(&GivenCertificate { certificate, key }, &provider)?;
+            return Ok(Self { shown: Arc::new(shown), provider, issuer: None });
+        }
+        let (ca, names) = (FleetCa::load(dir)?, certificate_names(&settings.host_names));
+        let shown = ServerCertificate::issued(&ca, &names, &provider, Timestamp::now())?;
+        Ok(Self { shown: Arc::new(shown), provider, issuer: Some((ca, names)) })
+    }
+
+    fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, rustls::Error> {
+        listener::tls_acceptor(self.shown.clone(), self.provider.clone())
+    }
+
+    async fn keep_fresh(&self) {
+        let Some((ca, names)) = &self.issuer else { return };
+        loop {
+            tokio::time::sleep(RENEWAL_INTERVAL).await;
+            match self.shown.renew(ca, names, &self.provider, Timestamp::now()) {
+                Ok(()) => tracing::info!("renewed the server certificate"),
+                Err(error) => tracing::error!(%error, "could not renew the server certificate; will try again"),
+            }
+        }
+    }
+}
+
+/// The names under which this machine is reached, and those that were asked for.
+fn certificate_names(asked: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    for name in std::iter::once(&machine).chain(asked) {
+        if !name.is_empty() && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_tls_show_the_api() {
+        let over = |scheme, address: &str| surface(scheme, address.parse().unwrap());
+        assert_eq!(over(Scheme::Http, "127.0.0.1:80"), Surface::Whole);
+        assert_eq!(over(Scheme::Http, "[::1]:80"), Surface::Whole);
+        assert_eq!(over(Scheme::Http, "[::ffff:127.0.0.1]:80"), Surface::Whole);
+        assert_eq!(over(Scheme::Http, "0.0.0.0:80"), Surface::Repository);
+        assert_eq!(over(Scheme::Http, "[::]:80"), Surface::Repository);
+        assert_eq!(over(Scheme::Http, "192.0.2.1:80"), Surface::Repository);
+        assert_eq!(over(Scheme::Https, "0.0.0.0:443"), Surface::Whole);
+    }
+}

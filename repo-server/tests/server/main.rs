@@ -1,0 +1,9 @@
+//! Drives the built `debfleet-server` over its sockets and its data folder, and kills it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod commands;
+mod durability;
+mod package;
+mod publishing;
+mod reading;
+mod running;

@@ -1,0 +1,236 @@
+//! A running server, and what a client sees of it.
+
+use crate::package::new_key;
+use debian_formats::checksums::sha256_hex;
+use debian_formats::control::Stanza;
+use debian_formats::openpgp::{Keyring, SigningKey};
+use debian_formats::packages::PackageEntry;
+use debian_formats::release::VerifiedRelease;
+use fleet_protocol::publishing::{DEB_MEDIA_TYPE, Problem, Published, upload_path};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_debfleet-server");
+
+/// An initialised data folder and what belongs to it.
+pub(crate) struct Site {
+    _folder: TempDir,
+    pub(crate) data: PathBuf,
+    pub(crate) package_ring: PathBuf,
+    pub(crate) package_key: SigningKey,
+    pub(crate) token: String,
+}
+
+pub(crate) fn server_command() -> Command {
+    let mut command = Command::new(SERVER);
+    // What the developer has in the environment is not the tests' concern.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("DEBFLEET_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let site = Self::without_data();
+        let output = site.init();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let token = text.lines().find_map(|line| line.strip_prefix("admin token: ")).unwrap().to_owned();
+        Self { token, ..site }
+    }
+
+    pub(crate) fn without_data() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let package_key = new_key();
+        let package_ring = folder.path().join("package.gpg");
+        durable_files::replace(&package_ring, &package_key.public_keyring().to_bytes().unwrap(), 0o644).unwrap();
+        let data = folder.path().join("data");
+        Self { _folder: folder, data, package_ring, package_key, token: String::new() }
+    }
+
+    pub(crate) fn init(&self) -> Output {
+        let mut command = server_command();
+        command.arg("init").arg("--data").arg(&self.data).arg("--package-key").arg(&self.package_ring);
+        command.output().unwrap()
+    }
+
+    /// Runs a server that is expected not to come up.
+    pub(crate) fn fail(&self, arguments: &[&str]) -> String {
+        let output = server_command().arg("--data").arg(&self.data).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    pub(crate) fn start(&self) -> Server {
+        self.start_with(&["--http", "127.0.0.1:0"])
+    }
+
+    pub(crate) fn start_with(&self, arguments: &[&str]) -> Server {
+        let mut child =
+            server_command().arg("--data").arg(&self.data).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let listeners = arguments.iter().filter(|argument| ["--http", "--https"].contains(argument)).count();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(listeners);
+        let bases: Vec<String> =
+            lines.map(|line| line.unwrap().strip_prefix("listening on ").unwrap().to_owned()).collect();
+        assert_eq!(bases.len(), listeners, "the server ended before it was ready");
+        let keyring = Keyring::from_bytes(&std::fs::read(self.data.join("repository.gpg")).unwrap()).unwrap();
+        Server { child, bases, token: self.token.clone(), keyring }
+    }
+
+    /// Files under a folder of the data, relative to it.
+    pub(crate) fn files(&self, folder: &str) -> BTreeSet<String> {
+        let root = self.data.join(folder);
+        let mut found = BTreeSet::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.insert(path.strip_prefix(&root).unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        found
+    }
+}
+
+pub(crate) struct Server {
+    child: Child,
+    /// As announced, such as `http://127.0.0.1:12345`.
+    pub(crate) bases: Vec<String>,
+    pub(crate) token: String,
+    pub(crate) keyring: Keyring,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn of(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Self {
+        response.and_then(Self::whole).unwrap()
+    }
+
+    /// An error when the server died before its answer was whole.
+    fn whole(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, ureq::Error> {
+        let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
+        Ok(Self { status: response.status().as_u16(), headers: response.headers().clone(), body })
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem details that every error carries.
+    pub(crate) fn problem(&self) -> Problem {
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem: Problem = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem.status, self.status);
+        problem
+    }
+
+    pub(crate) fn published(&self) -> Published {
+        assert!(matches!(self.status, 200 | 201), "{}", String::from_utf8_lossy(&self.body));
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+pub(crate) fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+impl Server {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.bases[0])
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = agent().get(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.call())
+    }
+
+    pub(crate) fn body(&self, path: &str) -> Vec<u8> {
+        let answer = self.get(path, &[]);
+        assert_eq!(answer.status, 200, "{path}");
+        answer.body
+    }
+
+    pub(crate) fn try_publish(&self, suite: &str, token: &str, deb: &[u8]) -> Result<Answer, ureq::Error> {
+        let mut request = agent().post(self.url(&upload_path(suite))).content_type(DEB_MEDIA_TYPE);
+        if !token.is_empty() {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        Answer::whole(request.send(deb)?)
+    }
+
+    pub(crate) fn publish(&self, deb: &[u8]) -> Answer {
+        self.try_publish("stable", &self.token, deb).unwrap()
+    }
+
+    pub(crate) fn inrelease(&self) -> String {
+        String::from_utf8(self.body("/debian/dists/stable/InRelease")).unwrap()
+    }
+
+    pub(crate) fn release(&self) -> VerifiedRelease {
+        VerifiedRelease::verify(&self.inrelease(), &self.keyring, &"stable".parse().unwrap()).unwrap()
+    }
+
+    /// Reads the suite as the strictest client would, by hash, every file, and gives its packages as `name version`.
+    pub(crate) fn check_suite(&self) -> BTreeSet<String> {
+        let release = self.release();
+        release.check_fresh(Timestamp::now(), None).unwrap();
+        let mut packages = BTreeSet::new();
+        for file in &release.release().files {
+            let content = self.body(&format!("/debian/dists/stable/{}", file.by_hash_path()));
+            assert_eq!((content.len() as u64, sha256_hex(&content)), (file.size, file.sha256.clone()), "{}", file.path);
+            assert_eq!(content, self.body(&format!("/debian/dists/stable/{}", file.path)), "{}", file.path);
+            if file.path.ends_with("/Packages") {
+                for stanza in Stanza::parse_all(std::str::from_utf8(&content).unwrap()).unwrap() {
+                    let entry = PackageEntry::from_stanza(&stanza).unwrap();
+                    let deb = self.body(&format!("/debian/{}", entry.filename()));
+                    assert_eq!((deb.len() as u64, sha256_hex(&deb).as_str()), (entry.size(), entry.sha256()));
+                    packages.insert(format!("{} {}", entry.control().package(), entry.control().version()));
+                }
+            }
+        }
+        packages
+    }
+
+    /// SIGKILL, at once.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn process_id(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// SIGTERM, and whether it ended as it should.
+    pub(crate) fn stop(mut self) -> bool {
+        rustix::process::kill_process(self.process_id(), rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
