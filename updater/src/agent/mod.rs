@@ -11,7 +11,7 @@ use crate::memory::Memory;
 use crate::repository::{Client, Index, VerifiedPackage, fetch_index};
 use crate::snapshot::{self, Captured};
 use crate::stages::{Choice, Downloads, Refusal, Rules, check_health, choose, scope_of, units_of};
-use crate::system::{Device, Dpkg, FrontendLock, Services, simulate_install};
+use crate::system::{Device, Dpkg, FrontendLock, Services, end_marked_processes, simulate_install};
 use crate::transaction::{Action, Event, Failure, Journal, Outcome, State, Transaction, transition};
 use anyhow::{Context, Result, bail};
 use debian_formats::checksums::sha256_hex;
@@ -278,6 +278,11 @@ impl<'a> Agent<'a> {
         }))
     }
 
+    /// What marks the processes of the transaction under way.
+    fn mark(&self) -> Result<String> {
+        Ok(format!("{}@{}", self.config.state_dir.display(), self.transaction()?.began))
+    }
+
     fn transaction(&self) -> Result<Transaction> {
         self.journal.state().transaction().cloned().context("no update is under way")
     }
@@ -326,7 +331,7 @@ impl<'a> Agent<'a> {
     fn install(&mut self) -> Result<()> {
         let lock = self.dpkg_lock.as_ref().context("dpkg's lock is not held")?;
         tracing::info!("installing with dpkg");
-        self.dpkg.install(&self.verified, self.config.install_timeout, lock)?;
+        self.dpkg.install(&self.verified, self.config.install_timeout, &self.mark()?, lock)?;
         // What a commit stands on must be on the disk.
         rustix::fs::sync();
         Ok(())
@@ -334,7 +339,9 @@ impl<'a> Agent<'a> {
 
     fn check_health(&mut self) -> Result<()> {
         tracing::info!("checking health");
-        check_health(&self.verified, &self.device, &self.services, &self.places.log).map_err(anyhow::Error::msg)?;
+        let mark = self.mark()?;
+        check_health(&self.verified, &self.device, &self.services, &self.places.log, &mark)
+            .map_err(anyhow::Error::msg)?;
         // Noted before the commit: a second start must not take somebody else's later change for ours.
         let status = self.dpkg_status_hash()?;
         for package in &self.verified {
@@ -346,6 +353,8 @@ impl<'a> Agent<'a> {
     }
 
     fn restore(&mut self) -> Result<()> {
+        // A dpkg that outlived a killed updater must not go on writing.
+        end_marked_processes(&self.mark()?);
         if self.dpkg_lock.is_none() {
             self.dpkg_lock = Some(self.dpkg.lock()?);
         }

@@ -3,6 +3,7 @@
 use super::{SnapshotError, at};
 use crate::transaction::Transaction;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -103,6 +104,17 @@ pub(crate) struct Manifest {
     pub(crate) active_units: Vec<String>,
     pub(super) trees: Vec<RootedPath>,
     pub(super) entries: Vec<(RootedPath, Node)>,
+}
+
+impl Manifest {
+    /// What was there, folders before what lies in them.
+    pub(super) fn present(&self) -> BTreeMap<&Path, &Present> {
+        let there = self.entries.iter().filter_map(|(path, node)| match node {
+            Node::Present(present) => Some((path.0.as_path(), present)),
+            Node::Absent => None,
+        });
+        there.collect()
+    }
 }
 
 const MANIFEST: &str = "manifest.json";

@@ -9,6 +9,8 @@ mod manifest;
 mod restore;
 mod rooted;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use audit::changed_outside;
 pub(crate) use capture::{Captured, capture};

@@ -17,14 +17,7 @@ const UNFINISHED: &str = ".debfleet-restore";
 
 /// Makes everything in the snapshot's scope what it was. When this returns, a power cut cannot undo it.
 pub(crate) fn restore(root: &Path, folder: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
-    let present: BTreeMap<&Path, &Present> = manifest
-        .entries
-        .iter()
-        .filter_map(|(path, node)| match node {
-            Node::Present(present) => Some((path.0.as_path(), present)),
-            Node::Absent => None,
-        })
-        .collect();
+    let present = manifest.present();
     remove_what_was_absent(root, manifest, &present)?;
     for (path, present) in &present {
         put_back(root, folder, path, present)?;
@@ -38,7 +31,7 @@ pub(crate) fn restore(root: &Path, folder: &Path, manifest: &Manifest) -> Result
     Ok(())
 }
 
-fn remove_what_was_absent(
+pub(super) fn remove_what_was_absent(
     root: &Path,
     manifest: &Manifest,
     present: &BTreeMap<&Path, &Present>,
@@ -71,7 +64,7 @@ fn remove(full: &Path) -> Result<(), SnapshotError> {
     }
 }
 
-fn put_back(root: &Path, folder: &Path, path: &Path, present: &Present) -> Result<(), SnapshotError> {
+pub(super) fn put_back(root: &Path, folder: &Path, path: &Path, present: &Present) -> Result<(), SnapshotError> {
     let full = root.join(path);
     let now = match full.symlink_metadata() {
         Ok(now) => Some(now),

@@ -115,16 +115,17 @@ impl Dpkg {
         if left.is_empty() { Ok(()) } else { Err(DpkgError::BrokenBefore { packages: left.join(", ") }) }
     }
 
-    /// Installs a set in one call, and believes the status fields rather than the exit code. Packages outside the
+    /// Installs a set in one call; `mark` names the transaction. It believes the status fields rather than the exit code. Packages outside the
     /// set must be as sound as before: a trigger can break them.
     pub(crate) fn install(
         &self,
         packages: &[VerifiedPackage],
         timeout: Duration,
+        mark: &str,
         _lock: &FrontendLock,
     ) -> Result<(), DpkgError> {
         let files = packages.iter().map(VerifiedPackage::path);
-        let finished = self.dpkg().arg("--install").args(files).run(timeout, &self.log)?;
+        let finished = self.dpkg().arg("--install").args(files).mark(mark).run(timeout, &self.log)?;
         if !finished.is_success() {
             return Err(DpkgError::Failed { command: "dpkg --install".into(), outcome: finished.describe() });
         }

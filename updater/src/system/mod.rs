@@ -2,11 +2,13 @@
 
 mod apt;
 mod dpkg;
+mod leftovers;
 mod process;
 mod services;
 
 pub(crate) use apt::simulate_install;
 pub(crate) use dpkg::{Dpkg, FrontendLock};
+pub(crate) use leftovers::end_marked_processes;
 pub(crate) use process::{Finished, ProcessError};
 pub(crate) use services::Services;
 
@@ -39,13 +41,19 @@ impl Device {
         self.root == Path::new("/")
     }
 
-    /// Runs a package's shell command as its maintainer scripts are run.
-    pub(crate) fn run_shell(&self, command: &str, timeout: Duration, log: &Path) -> Result<Finished, ProcessError> {
+    /// Runs a package's shell command as its maintainer scripts are run; `mark` names the transaction.
+    pub(crate) fn run_shell(
+        &self,
+        command: &str,
+        timeout: Duration,
+        log: &Path,
+        mark: &str,
+    ) -> Result<Finished, ProcessError> {
         let program = match self.scripts {
             _ if self.is_running_system() => Program::new("/bin/sh").env("DPKG_ROOT", ""),
             ScriptMode::Chroot => Program::new("chroot").arg(&self.root).arg("/bin/sh").env("DPKG_ROOT", ""),
             ScriptMode::Chrootless => Program::new("/bin/sh").env("DPKG_ROOT", &self.root),
         };
-        program.args(["-c", command]).run(timeout, log)
+        program.args(["-c", command]).mark(mark).run(timeout, log)
     }
 }

@@ -1,5 +1,6 @@
 //! One child process with an end: no input, its output in a file, a time limit for it and all it started.
 
+use super::leftovers::{MARK, end_marked_processes};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -20,6 +21,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub(super) struct Program {
     name: OsString,
     command: Command,
+    mark: Option<String>,
 }
 
 /// A program that ended by itself.
@@ -53,7 +55,7 @@ impl Program {
             .current_dir("/")
             .stdin(Stdio::null())
             .process_group(0);
-        Self { name: name.into(), command }
+        Self { name: name.into(), command, mark: None }
     }
 
     pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -68,6 +70,13 @@ impl Program {
 
     pub(super) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
+        self
+    }
+
+    /// Makes it, and all that it starts, known as part of a transaction.
+    pub(super) fn mark(mut self, mark: &str) -> Self {
+        self.command.env(MARK, mark);
+        self.mark = Some(mark.to_owned());
         self
     }
 
@@ -88,6 +97,8 @@ impl Program {
             // The group may be gone already; then there is nothing to kill.
             let _ = kill_process_group(group, Signal::KILL);
             let _ = receiver.recv();
+            // A script may have moved what it started out of the group.
+            self.mark.iter().for_each(|mark| end_marked_processes(mark));
         }
         let _ = waiter.join();
         match outcome {
