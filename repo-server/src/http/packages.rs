@@ -20,8 +20,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PIECES: usize = 16;
 /// How much of a refused upload is read and thrown away, and for how long: a client that is still sending when the
 /// connection closes would not see the answer.
-const DISCARD_BYTES: usize = 4 << 20;
-const DISCARD_TIME: Duration = Duration::from_secs(3);
+const DISCARD_BYTES: usize = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// `POST /api/v1/suites/<suite>/packages`, the .deb as body.
 pub(super) async fn publish(State(state): State<ServerState>, Path(suite): Path<String>, request: Request) -> Response {
@@ -45,10 +45,19 @@ pub(super) async fn publish(State(state): State<ServerState>, Path(suite): Path<
             (status, axum::Json(published)).into_response()
         }
         Err(error) => {
+            tracing::info!(%suite, %error, "an upload was not published");
             discard(body).await;
             Problem::from(error).into_response()
         }
     }
+}
+
+/// The whole API, on a listener where it must not be used.
+pub(super) async fn refuse_without_tls(request: Request) -> Problem {
+    if !request.headers().contains_key(header::EXPECT) {
+        discard(request.into_body()).await;
+    }
+    Problem::needs_tls()
 }
 
 async fn admit(state: &ServerState, suite: &str, headers: &HeaderMap) -> Result<SuiteName, Problem> {

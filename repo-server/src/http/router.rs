@@ -53,7 +53,7 @@ pub(crate) fn router(state: ServerState, surface: Surface) -> Router {
             .route("/api/v1/suites/{suite}/packages", post(packages::publish))
             // The upload is bounded where it is written.
             .layer(DefaultBodyLimit::disable()),
-        Surface::Repository => Router::new().route("/api/{*path}", any(async || Problem::needs_tls())),
+        Surface::Repository => Router::new().route("/api/{*path}", any(packages::refuse_without_tls)),
     };
     repository
         .merge(api)

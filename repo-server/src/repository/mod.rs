@@ -23,11 +23,13 @@ use debian_formats::Architecture;
 use debian_formats::limits::Limits;
 use debian_formats::names::{NameError, SuiteName};
 use debian_formats::openpgp::{Keyring, OpenPgpError, SigningKey};
+use durable_files::DurableError;
+use generation::Generation;
 use jiff::Timestamp;
 use sqlx::AnyPool;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -99,8 +101,8 @@ impl Repository {
     /// Opens it, removes what a crash left behind, and makes every suite ready to be served.
     pub(crate) async fn open(dir: &DataDir, database: AnyPool, clock: Clock) -> Result<Self, OpenError> {
         let key_path = dir.repository_key();
-        let wrong = |path: &PathBuf| {
-            let path = path.clone();
+        let wrong = |path: &Path| {
+            let path = path.to_owned();
             move |source| OpenError::Key { path, source }
         };
         let armor = String::from_utf8_lossy(&read(&key_path)?).into_owned();
@@ -191,21 +193,7 @@ impl Repository {
     /// Shows a suite as the database has it. Should index files be lost or damaged, they are built again from the
     /// packages' stanzas, under a new Release.
     async fn load_suite(&self, suite: &SuiteName) -> Result<(), OpenError> {
-        let generations = self.store.generations(suite).await?;
-        let mut blobs = BTreeMap::new();
-        for file in generations.iter().flat_map(|generation| generation.files()) {
-            let path = || self.dir.indexes().join(&file.sha256);
-            match self.blobs.read(&file.sha256).map_err(|source| OpenError::Read { path: path(), source })? {
-                Some(content) => {
-                    blobs.insert(file.sha256.clone(), content);
-                }
-                None => {
-                    tracing::warn!(%suite, path = %path().display(), "an index file is missing or damaged");
-                    self.blobs.discard(&file.sha256).map_err(PublishError::from)?;
-                }
-            }
-        }
-        let snapshot = SuiteSnapshot::new(generations, blobs);
+        let snapshot = self.read_suite(suite).await?;
         let complete = snapshot.is_complete();
         self.show(suite, snapshot);
         if !complete {
@@ -213,6 +201,27 @@ impl Repository {
             self.publish_generation(suite, None).await?;
         }
         Ok(())
+    }
+
+    /// A suite as the database and the index files have it.
+    async fn read_suite(&self, suite: &SuiteName) -> Result<SuiteSnapshot, PublishError> {
+        let generations = self.store.generations(suite).await?;
+        let hashes = generations.iter().flat_map(Generation::files).map(|file| file.sha256.clone());
+        let mut blobs = BTreeMap::new();
+        for sha256 in hashes.collect::<BTreeSet<_>>() {
+            let path = self.dir.indexes().join(&sha256);
+            match self.blobs.read(&sha256) {
+                Ok(Some(content)) => {
+                    blobs.insert(sha256, content);
+                }
+                Ok(None) => {
+                    tracing::warn!(%suite, path = %path.display(), "an index file is missing or damaged");
+                    self.blobs.discard(&sha256)?;
+                }
+                Err(source) => return Err(DurableError::Io { action: "read", path, source }.into()),
+            }
+        }
+        Ok(SuiteSnapshot::new(generations, blobs))
     }
 
     fn clear_incoming(&self) -> Result<(), OpenError> {
@@ -241,6 +250,6 @@ impl Repository {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, OpenError> {
-    std::fs::read(path).map_err(|source| OpenError::Read { path: path.clone(), source })
+fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
+    std::fs::read(path).map_err(|source| OpenError::Read { path: path.to_owned(), source })
 }

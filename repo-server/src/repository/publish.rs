@@ -205,7 +205,15 @@ impl Repository {
         let (signed, blobs) = signed.await??;
 
         let generation = Generation::signed(number, &signed);
-        self.store.publish(suite, &generation, addition, (self.clock)()).await?;
+        if let Err(error) = self.store.publish(suite, &generation, addition, (self.clock)()).await {
+            // Another process may have been faster, or the commit came about although its answer was lost: what
+            // readers see, and what the next publication builds on, is what the database holds now.
+            match self.read_suite(suite).await {
+                Ok(snapshot) => self.show(suite, snapshot),
+                Err(error) => tracing::warn!(%suite, %error, "could not read the suite again"),
+            }
+            return Err(error.into());
+        }
         // From here on nothing can fail, so readers see what the database holds.
         let snapshot = match &before {
             Some(before) => before.successor(generation, blobs),

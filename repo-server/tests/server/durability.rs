@@ -3,7 +3,7 @@
 use crate::package::hi;
 use crate::running::Site;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_restart_loses_nothing() {
@@ -73,4 +73,63 @@ fn a_damaged_index_is_built_again() {
     let server = site.start();
     assert_eq!(server.check_suite(), ["hi 1.0".to_owned()].into());
     assert!(server.release().release().date > date);
+}
+
+#[test]
+fn a_release_near_its_end_is_signed_anew_at_start() {
+    let site = Site::new();
+    let server = site.start();
+    server.publish(&hi("1.0").signed_by(&site.package_key)).published();
+    let before = server.release();
+    assert!(server.stop());
+    // As if six of the seven days had passed.
+    tamper(&site, &["UPDATE generations SET valid_until = valid_until - 6 * 86400"]);
+    let server = site.start();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while server.release().release().date == before.release().date {
+        assert!(Instant::now() < deadline, "the Release was not signed anew");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(server.release().release().date > before.release().date);
+    assert_eq!(server.check_suite(), ["hi 1.0".to_owned()].into());
+}
+
+/// Changes the database behind the server's back.
+fn tamper(site: &Site, statements: &[&'static str]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}", site.data.join("debfleet.db").display());
+        let database = sqlx::AnyPool::connect(&url).await.unwrap();
+        for statement in statements {
+            sqlx::query(*statement).execute(&database).await.unwrap();
+        }
+        database.close().await;
+    });
+}
+
+#[test]
+fn a_publication_by_another_process_is_noticed() {
+    let site = Site::new();
+    let server = site.start();
+    server.publish(&hi("1.0").signed_by(&site.package_key)).published();
+    let before = server.inrelease();
+    // As if another process had published in the meantime.
+    tamper(
+        &site,
+        &[
+            "INSERT INTO generations SELECT suite, number + 1, date + 1, valid_until, release, inrelease, release_gpg \
+             FROM generations WHERE number = 2",
+            "INSERT INTO generation_files SELECT suite, number + 1, path, sha256, size FROM generation_files \
+             WHERE number = 2",
+            "UPDATE suites SET generation = 3",
+        ],
+    );
+    let deb = hi("2.0").signed_by(&site.package_key);
+    let answer = server.publish(&deb);
+    assert_eq!(answer.status, 503, "{}", String::from_utf8_lossy(&answer.body));
+    assert_eq!(server.inrelease(), before);
+    assert_eq!(site.files("pool").len(), 1, "the refused package left its file");
+    server.publish(&deb).published();
+    assert_eq!(server.check_suite().len(), 2);
 }

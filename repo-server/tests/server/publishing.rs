@@ -89,7 +89,7 @@ fn refused_uploads_change_nothing() {
         package.signed_by(&site.package_key)
     };
     let token = server.token.as_str();
-    let cases: Vec<(&str, &str, &str, Vec<u8>, u16, &str)> = vec![
+    let cases = [
         ("no token", "stable", "", good.clone(), 401, "DEBFLEET_TOKEN"),
         ("wrong token", "stable", "dft_0000", good.clone(), 401, "token"),
         ("unknown suite", "beta", token, good.clone(), 404, "beta"),
@@ -127,6 +127,18 @@ fn refused_uploads_change_nothing() {
     }
     // And the good one still passes.
     server.publish(&hi("2.0").signed_by(&site.package_key)).published();
+}
+
+#[test]
+fn cut_off_anywhere_it_is_refused_as_a_package_and_not_as_a_failure() {
+    let site = Site::new();
+    let server = site.start();
+    let deb = hi("1.0").signed_by(&site.package_key);
+    for length in (0..deb.len()).step_by(23) {
+        let answer = server.publish(&deb[..length]);
+        assert_eq!(answer.status, 422, "{length} bytes: {}", String::from_utf8_lossy(&answer.body));
+    }
+    assert!(server.check_suite().is_empty());
 }
 
 #[test]
