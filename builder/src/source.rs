@@ -20,6 +20,9 @@ pub enum Source {
 /// A folder that cannot be built from.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// No folder.
+    #[error("there is no folder {0}; name the folder that holds the debfleet.toml")]
+    Missing(PathBuf),
     /// Neither form.
     #[error("{0} holds neither a debfleet.toml nor a DEBIAN/control; write one of them, or name another folder")]
     Neither(PathBuf),
@@ -68,6 +71,9 @@ pub struct Documents {
 impl Source {
     /// Looks which form a folder has, and reads it.
     pub fn open(folder: &Path) -> Result<Self, SourceError> {
+        if !folder.is_dir() {
+            return Err(SourceError::Missing(folder.to_owned()));
+        }
         let manifest = folder.join(manifest::FILE_NAME);
         let has_manifest = manifest.symlink_metadata().is_ok();
         let has_tree = folder.join("DEBIAN").join("control").symlink_metadata().is_ok();

@@ -168,12 +168,16 @@ fn read_roots(ca: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
 /// The library's error, and for the usual ones what to do.
 fn explain(error: ureq::Error) -> anyhow::Error {
     let hint = match &error {
-        ureq::Error::HostNotFound => "no such host; check the URL",
+        ureq::Error::HostNotFound => "the server's name is not known; check the URL",
         ureq::Error::ConnectionFailed => "nothing answers there; check the URL and that the server runs",
         ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
             "nothing answers there; check the URL and that the server runs"
         }
         ureq::Error::Timeout(_) => "the server took too long; try again",
+        ureq::Error::Io(io) if io.to_string().contains("lookup") => "the server's name is not known; check the URL",
+        ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the server hung up; check the URL, and that https is used where it is spoken"
+        }
         error if error.to_string().contains("certificate") || error.to_string().contains("UnknownIssuer") => {
             "the server's certificate is not trusted; give the fleet's CA with --ca"
         }

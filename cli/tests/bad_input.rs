@@ -1,5 +1,7 @@
 //! What bad input gets: a clear error that names the file and what to do, exit code 1, and nothing written.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Scratch, debfleet, run, tool};

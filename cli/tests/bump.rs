@@ -1,5 +1,7 @@
 //! `debfleet bump`: everywhere or nowhere.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Scratch, debfleet, run};

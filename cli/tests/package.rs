@@ -1,5 +1,7 @@
 //! The built package before Debian's own tools, in both source forms.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Scratch, debfleet, run, tool};

@@ -1,5 +1,6 @@
 //! A scratch folder, the real binary, and Debian's own tools.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
