@@ -28,15 +28,22 @@ pub enum DatabaseError {
         source: sqlx::Error,
     },
     /// Its schema could not be brought up to date.
-    #[error(
-        "could not bring the database {path} to this version's schema: {source}; was it written by a newer debfleet-server?"
-    )]
+    #[error("could not bring the database {path} to this version's schema: {source}{}", advice(source))]
     Migrate {
         /// The file.
         path: PathBuf,
         /// Why.
         source: MigrateError,
     },
+}
+
+fn advice(error: &MigrateError) -> &'static str {
+    match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+            "; it was written by a newer debfleet-server, use that one"
+        }
+        _ => "",
+    }
 }
 
 /// Makes a database that only its owner may read.

@@ -99,10 +99,22 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("debfleet-server: {error:#}");
+            eprintln!("debfleet-server: {}", explain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes in one line, without what was said already: many errors name their cause themselves.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text = text + separator + &cause;
+        }
+    }
+    text
 }
 
 async fn run_init(options: &InitOptions) -> anyhow::Result<()> {

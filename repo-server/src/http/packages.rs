@@ -45,9 +45,12 @@ pub(super) async fn publish(State(state): State<ServerState>, Path(suite): Path<
             (status, axum::Json(published)).into_response()
         }
         Err(error) => {
-            tracing::info!(%suite, %error, "an upload was not published");
+            let problem = Problem::from(error);
+            if let Some(reason) = problem.refusal() {
+                tracing::info!(%suite, reason, "refused an upload");
+            }
             discard(body).await;
-            Problem::from(error).into_response()
+            problem.into_response()
         }
     }
 }

@@ -54,9 +54,14 @@ impl Problem {
         PublishError::TooLarge { limit }.into()
     }
 
+    /// What to log when it is the client's to mend; the server's own failures are logged where they are met.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.status.is_client_error().then_some(&self.detail)
+    }
+
     /// Details go to the log, not to strangers.
-    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "a request failed");
+    fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "a request failed");
         let detail = "the server failed, and nothing was changed; its log has the details";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Server error", detail)
     }
@@ -68,7 +73,7 @@ impl From<PublishError> for Problem {
         let text = error.to_string();
         match error {
             error if error.is_full() => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the disk is full");
+                tracing::error!(%error, "the disk is full");
                 let detail = "the server's disk is full, and nothing was changed; free some space there and try again";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "Disk full", detail)
             }

@@ -8,7 +8,7 @@ use debian_formats::names::SuiteName;
 use debian_formats::release::IndexFile;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{AnyPool, Row as _};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Row as _};
 use std::collections::BTreeSet;
 
 /// A read or write of the tables that failed.
@@ -232,80 +232,97 @@ impl Store {
         addition: Option<Addition<'_>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let (name, number) = (suite.as_str(), generation.number());
-        let raised = sqlx::query("UPDATE suites SET generation = $1 WHERE name = $2 AND generation = $3")
-            .bind(number)
-            .bind(name)
-            .bind(number - 1)
-            .execute(&mut *transaction)
-            .await?;
-        if raised.rows_affected() != 1 {
-            return Err(StoreError::Raced(suite.clone()));
+        let mut connection = self.database.acquire().await?;
+        let outcome = publish_in_transaction(&mut connection, suite, generation, addition, now).await;
+        if outcome.is_err() {
+            // On a full disk SQLite may end a transaction by itself, and the pool would not know: such a connection
+            // is not used again. Closing it is all that is wanted, so how it closes does not matter.
+            let _ = connection.close().await;
         }
-        if let Some(Addition::New(package)) = addition {
-            sqlx::query(
-                "INSERT INTO packages \
+        outcome
+    }
+}
+
+async fn publish_in_transaction(
+    connection: &mut AnyConnection,
+    suite: &SuiteName,
+    generation: &Generation,
+    addition: Option<Addition<'_>>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await?;
+    let (name, number) = (suite.as_str(), generation.number());
+    let raised = sqlx::query("UPDATE suites SET generation = $1 WHERE name = $2 AND generation = $3")
+        .bind(number)
+        .bind(name)
+        .bind(number - 1)
+        .execute(&mut *transaction)
+        .await?;
+    if raised.rows_affected() != 1 {
+        return Err(StoreError::Raced(suite.clone()));
+    }
+    if let Some(Addition::New(package)) = addition {
+        sqlx::query(
+            "INSERT INTO packages \
                  (sha256, name, version, architecture, filename, size, stanza, signed_by, uploaded_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(&package.sha256)
-            .bind(&package.name)
-            .bind(package.version.as_str())
-            .bind(&package.architecture)
+        )
+        .bind(&package.sha256)
+        .bind(&package.name)
+        .bind(package.version.as_str())
+        .bind(&package.architecture)
+        .bind(&package.filename)
+        .bind(signed(package.size))
+        .bind(&package.stanza)
+        .bind(&package.signed_by)
+        .bind(now.as_second())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM pool_writes WHERE filename = $1")
             .bind(&package.filename)
-            .bind(signed(package.size))
-            .bind(&package.stanza)
-            .bind(&package.signed_by)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    if let Some(addition) = addition {
+        sqlx::query("INSERT INTO suite_packages (suite, sha256, added_at) VALUES ($1, $2, $3)")
+            .bind(name)
+            .bind(&addition.package().sha256)
             .bind(now.as_second())
             .execute(&mut *transaction)
             .await?;
-            sqlx::query("DELETE FROM pool_writes WHERE filename = $1")
-                .bind(&package.filename)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        if let Some(addition) = addition {
-            sqlx::query("INSERT INTO suite_packages (suite, sha256, added_at) VALUES ($1, $2, $3)")
-                .bind(name)
-                .bind(&addition.package().sha256)
-                .bind(now.as_second())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        let [(_, release), (_, inrelease), (_, release_gpg)] = generation.signed_files();
-        sqlx::query(
-            "INSERT INTO generations (suite, number, date, valid_until, release, inrelease, release_gpg) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(name)
-        .bind(number)
-        .bind(generation.date().as_second())
-        .bind(generation.valid_until().as_second())
-        .bind(release)
-        .bind(inrelease)
-        .bind(release_gpg)
-        .execute(&mut *transaction)
-        .await?;
-        for file in generation.files() {
-            sqlx::query("INSERT INTO generation_files (suite, number, path, sha256, size) VALUES ($1, $2, $3, $4, $5)")
-                .bind(name)
-                .bind(number)
-                .bind(&file.path)
-                .bind(&file.sha256)
-                .bind(signed(file.size))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        for sql in [
-            "DELETE FROM generation_files WHERE suite = $1 AND number <= $2",
-            "DELETE FROM generations WHERE suite = $1 AND number <= $2",
-        ] {
-            sqlx::query(sql).bind(name).bind(number - GENERATIONS as i64).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
     }
+    let [(_, release), (_, inrelease), (_, release_gpg)] = generation.signed_files();
+    sqlx::query(
+        "INSERT INTO generations (suite, number, date, valid_until, release, inrelease, release_gpg) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(name)
+    .bind(number)
+    .bind(generation.date().as_second())
+    .bind(generation.valid_until().as_second())
+    .bind(release)
+    .bind(inrelease)
+    .bind(release_gpg)
+    .execute(&mut *transaction)
+    .await?;
+    for file in generation.files() {
+        sqlx::query("INSERT INTO generation_files (suite, number, path, sha256, size) VALUES ($1, $2, $3, $4, $5)")
+            .bind(name)
+            .bind(number)
+            .bind(&file.path)
+            .bind(&file.sha256)
+            .bind(signed(file.size))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    for sql in [
+        "DELETE FROM generation_files WHERE suite = $1 AND number <= $2",
+        "DELETE FROM generations WHERE suite = $1 AND number <= $2",
+    ] {
+        sqlx::query(sql).bind(name).bind(number - GENERATIONS as i64).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn package_of_row(row: &AnyRow) -> Result<Package, StoreError> {
