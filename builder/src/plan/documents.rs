@@ -1,6 +1,6 @@
 //! The copyright file and the changelog that Policy 12.5 and 12.7 ask of every package, and a word to lintian.
 
-use crate::entries::{Entries, EntryError, generated};
+use crate::entries::{Entries, EntryError, EntryKind, generated};
 use crate::source::Documents;
 use debian_formats::control::Control;
 use debian_formats::date::format_changelog_date;
@@ -16,6 +16,10 @@ pub(super) fn add(
     time: Timestamp,
 ) -> Result<(), EntryError> {
     let folder = format!("usr/share/doc/{}", control.package());
+    // A link to another package's documents says that they count for this one too (Policy 12.5).
+    if entries.get(&folder).is_some_and(|entry| entry.kind != EntryKind::Directory) {
+        return Ok(());
+    }
     let copyright_path = format!("{folder}/copyright");
     if entries.get(&copyright_path).is_none() {
         let text = copyright(control, documents, time);
