@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
 /// Where HTTPS is served when nothing else is asked for.
-const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
 
 /// Settings as one source gives them, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -78,6 +78,9 @@ pub enum ConfigError {
     /// Half of a pair.
     #[error("tls-cert and tls-key belong together; give both, or neither for a certificate from the fleet CA")]
     HalfCertificate,
+    /// A name that no certificate can carry.
+    #[error("host-name {0:?} is neither a host name such as updates.example.org nor an address such as 192.0.2.1")]
+    HostName(String),
     /// A certificate nobody would see.
     #[error("tls-cert is given, but only plain HTTP is served; add https")]
     CertificateWithoutHttps,
@@ -118,8 +121,19 @@ impl RawSettings {
             (None, None) => None,
             _ => return Err(ConfigError::HalfCertificate),
         };
+        if let Some(name) = self.host_name.iter().find(|name| !is_certificate_name(name)) {
+            return Err(ConfigError::HostName(name.clone()));
+        }
         Ok(Settings { data, http, https, tls, host_names: self.host_name })
     }
+}
+
+/// Whether a certificate can carry this name.
+pub(crate) fn is_certificate_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-*".contains(&b))
+    };
+    name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
 }
 
 fn address(option: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
@@ -159,6 +173,7 @@ mod tests {
         assert!(error("").contains("--data"));
         assert!(error("data = '/d'\nhttp = '8080'").contains("127.0.0.1:8080"));
         assert!(error("data = '/d'\ntls-cert = '/c'").contains("tls-key"));
+        assert!(error("data = '/d'\nhost-name = ['a b']").contains("\"a b\""));
         assert!(error("data = '/d'\nhttp='127.0.0.1:1'\ntls-cert = '/c'\ntls-key = '/k'").contains("https"));
         assert!(toml::from_str::<RawSettings>("dta = '/d'").unwrap_err().to_string().contains("dta"));
     }

@@ -1,9 +1,9 @@
 //! The database: opened durable, brought to the newest schema.
 
 use durable_files::DurableError;
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -55,21 +55,27 @@ pub(crate) async fn create(path: &Path) -> Result<AnyPool, DatabaseError> {
 /// Opens the database. What was committed survives a power cut: every commit reaches the disk before it returns.
 pub(crate) async fn open(path: &Path) -> Result<AnyPool, DatabaseError> {
     sqlx::any::install_default_drivers();
+    let fail = |source| DatabaseError::Open { path: path.to_owned(), source };
+    let url = url_of(path);
+    // A pool would try again and again where one connection says at once what is wrong.
+    let mut first = AnyConnection::connect(&url).await.map_err(fail)?;
+    set_up(&mut first).await.map_err(fail)?;
+    first.close().await.map_err(fail)?;
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        })
-        .connect(&url_of(path))
+        .after_connect(|connection, _| Box::pin(set_up(connection)))
+        .connect(&url)
         .await
-        .map_err(|source| DatabaseError::Open { path: path.to_owned(), source })?;
+        .map_err(fail)?;
     MIGRATIONS.run(&pool).await.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
     Ok(pool)
+}
+
+async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// A path may hold characters that mean something in a URL.
@@ -90,13 +96,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_odd_path_is_opened_and_a_missing_file_is_not_made() {
+    async fn an_odd_path_is_opened_and_a_wrong_or_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a b?c#d%41");
         let pool = create(&path).await.unwrap();
         sqlx::query("SELECT COUNT(*) FROM suites").execute(&pool).await.unwrap();
         pool.close().await;
         assert!(path.exists());
+        let garbage = folder.path().join("garbage");
+        durable_files::replace(&garbage, b"this is no database at all", 0o600).unwrap();
+        assert!(open(&garbage).await.unwrap_err().to_string().contains("not a database"));
         assert!(open(&folder.path().join("absent")).await.unwrap_err().to_string().contains("absent"));
     }
 }

@@ -1,7 +1,7 @@
 //! The serving process: opens the data folder, listens, and stops when told to.
 
 use crate::access::Tokens;
-use crate::config::Settings;
+use crate::config::{Settings, is_certificate_name};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError};
 use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
@@ -175,7 +175,7 @@ fn certificate_names(asked: &[String]) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     for name in std::iter::once(&machine).chain(asked) {
-        if !name.is_empty() && !names.contains(name) {
+        if is_certificate_name(name) && !names.contains(name) {
             names.push(name.clone());
         }
     }

@@ -53,7 +53,7 @@ pub enum CertificateError {
         reason: String,
     },
     /// Certificate and key cannot be used for TLS.
-    #[error("the server certificate cannot be used: {0}")]
+    #[error("the server certificate cannot be used: {0}; do certificate and key belong together?")]
     Tls(#[from] rustls::Error),
 }
 
