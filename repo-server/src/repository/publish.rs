@@ -205,7 +205,13 @@ impl Repository {
         let (signed, blobs) = signed.await??;
 
         let generation = Generation::signed(number, &signed);
-        if let Err(error) = self.store.publish(suite, &generation, addition, (self.clock)()).await {
+        let snapshot = match &before {
+            Some(before) => before.successor(generation.clone(), blobs),
+            None => SuiteSnapshot::new(vec![generation.clone()], blobs),
+        };
+        let keep_from = snapshot.oldest().unwrap_or(number);
+        let now = (self.clock)();
+        if let Err(error) = self.store.publish(suite, &generation, keep_from, addition, now).await {
             // Another process may have been faster, or the commit came about although its answer was lost: what
             // readers see, and what the next publication builds on, is what the database holds now.
             match self.read_suite(suite).await {
@@ -215,10 +221,6 @@ impl Repository {
             return Err(error.into());
         }
         // From here on nothing can fail, so readers see what the database holds.
-        let snapshot = match &before {
-            Some(before) => before.successor(generation, blobs),
-            None => SuiteSnapshot::new(vec![generation], blobs),
-        };
         self.show(suite, snapshot);
         Ok(())
     }

@@ -11,6 +11,20 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(4);
 /// Dates further ahead than this come from a clock that was set back, and cannot be waited for.
 const CLOCK_WAS_SET_BACK: SignedDuration = SignedDuration::from_secs(60);
 
+/// How many generations are served by hash at least.
+const GENERATIONS: usize = 3;
+/// A client that has read an InRelease finds its indexes for so long after the next one came, however fast others
+/// publish.
+const GRACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How many of these generations stay readable by hash, given their Dates, newest first.
+pub(super) fn kept(dates: &[Timestamp]) -> usize {
+    let Some(newest) = dates.first() else { return 0 };
+    // Each stays until its successor, the one before it here, is older than the grace.
+    let replaced_lately = dates.iter().take_while(|successor| newest.duration_since(**successor) < GRACE).count();
+    (replaced_lately + 1).max(GENERATIONS).min(dates.len())
+}
+
 /// The next Date, in whole seconds: now, or one second after the last one. Were two alike, a client that asks
 /// `If-Modified-Since` would never see the second.
 pub(super) fn next_date(now: Timestamp, last: Option<Timestamp>) -> Timestamp {
@@ -58,6 +72,16 @@ mod tests {
         assert_eq!(wait_for(time(4), time(0)), SignedDuration::ZERO);
         assert_eq!(wait_for(time(6), time(0)), SignedDuration::from_secs(2));
         assert_eq!(wait_for(time(9000), time(0)), SignedDuration::ZERO);
+    }
+
+    #[test]
+    fn three_generations_stay_and_in_a_burst_all_of_the_last_minute() {
+        let kept = |seconds: &[i64]| kept(&seconds.iter().map(|s| time(*s)).collect::<Vec<_>>());
+        assert_eq!(kept(&[]), 0);
+        assert_eq!(kept(&[0]), 1);
+        assert_eq!(kept(&[9000, 8000, 7000, 6000]), 3);
+        assert_eq!(kept(&[9003, 9002, 9001, 9000, 8000, 7000]), 5, "8000 was replaced at 9000, just now");
+        assert_eq!(kept(&[9100, 9040, 9039, 9038]), 3);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What readers see: one suite at one generation, in memory, never changed. Publishing exchanges the whole.
 
 use super::generation::Generation;
+use super::schedule;
 use bytes::Bytes;
 use debian_formats::checksums::sha256_hex;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// How many generations are served by hash: a client that read the InRelease before the last gets its indexes.
-pub(super) const GENERATIONS: usize = 3;
 
 /// A file ready to be served.
 #[derive(Debug, Clone)]
@@ -34,7 +32,8 @@ pub(crate) struct SuiteSnapshot {
 impl SuiteSnapshot {
     /// Of generations, newest first. Files whose content is not in `blobs` are not served.
     pub(super) fn new(mut generations: Vec<Generation>, mut blobs: BTreeMap<String, Bytes>) -> Self {
-        generations.truncate(GENERATIONS);
+        let dates: Vec<Timestamp> = generations.iter().map(Generation::date).collect();
+        generations.truncate(schedule::kept(&dates));
         let mut files = HashMap::new();
         for generation in generations.iter().rev() {
             for file in generation.files() {
@@ -77,6 +76,11 @@ impl SuiteSnapshot {
     /// The newest generation.
     pub(super) fn newest(&self) -> Option<&Generation> {
         self.generations.first()
+    }
+
+    /// The number of the oldest generation that is still served.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.generations.last().map(Generation::number)
     }
 
     /// The file at a path relative to `dists/<suite>/`.

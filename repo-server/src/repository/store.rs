@@ -2,7 +2,6 @@
 
 use super::generation::{Generation, GenerationRow};
 use super::indexes::IndexedPackage;
-use super::snapshot::GENERATIONS;
 use debian_formats::Version;
 use debian_formats::names::SuiteName;
 use debian_formats::release::IndexFile;
@@ -177,14 +176,13 @@ impl Store {
         Ok(())
     }
 
-    /// The newest generations of a suite, newest first.
+    /// The kept generations of a suite, newest first.
     pub(super) async fn generations(&self, suite: &SuiteName) -> Result<Vec<Generation>, StoreError> {
         let rows = sqlx::query(
             "SELECT number, date, valid_until, release, inrelease, release_gpg FROM generations \
-             WHERE suite = $1 ORDER BY number DESC LIMIT $2",
+             WHERE suite = $1 ORDER BY number DESC",
         )
         .bind(suite.as_str())
-        .bind(GENERATIONS as i64)
         .fetch_all(&self.database)
         .await?;
         let mut generations = Vec::new();
@@ -224,16 +222,18 @@ impl Store {
     }
 
     /// Publishes: the generation and what it adds become visible together, or not at all. Whoever finds the suite at
-    /// another generation than the one before has lost a race, and nothing is changed.
+    /// another generation than the one before has lost a race, and nothing is changed. Generations before `keep_from`
+    /// are forgotten.
     pub(super) async fn publish(
         &self,
         suite: &SuiteName,
         generation: &Generation,
+        keep_from: i64,
         addition: Option<Addition<'_>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut connection = self.database.acquire().await?;
-        let outcome = publish_in_transaction(&mut connection, suite, generation, addition, now).await;
+        let outcome = publish_in_transaction(&mut connection, suite, generation, keep_from, addition, now).await;
         if outcome.is_err() {
             // On a full disk SQLite may end a transaction by itself, and the pool would not know: such a connection
             // is not used again. Closing it is all that is wanted, so how it closes does not matter.
@@ -247,6 +247,7 @@ async fn publish_in_transaction(
     connection: &mut AnyConnection,
     suite: &SuiteName,
     generation: &Generation,
+    keep_from: i64,
     addition: Option<Addition<'_>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -316,10 +317,10 @@ async fn publish_in_transaction(
             .await?;
     }
     for sql in [
-        "DELETE FROM generation_files WHERE suite = $1 AND number <= $2",
-        "DELETE FROM generations WHERE suite = $1 AND number <= $2",
+        "DELETE FROM generation_files WHERE suite = $1 AND number < $2",
+        "DELETE FROM generations WHERE suite = $1 AND number < $2",
     ] {
-        sqlx::query(sql).bind(name).bind(number - GENERATIONS as i64).execute(&mut *transaction).await?;
+        sqlx::query(sql).bind(name).bind(keep_from).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     Ok(())
