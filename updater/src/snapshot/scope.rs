@@ -63,9 +63,8 @@ const DATABASE_FILES: [&str; 16] = [
     "etc/shells",
 ];
 
-/// Within the trees, these are held open by their users and carry no data.
-const LOCKS: [&str; 4] =
-    ["var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend", "var/lib/dpkg/triggers/Lock", "var/cache/debconf/.lock"];
+/// Within the trees, these are held by us while a transaction runs, and carry no data.
+const LOCKS: [&str; 2] = ["var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend"];
 
 impl Scope {
     /// The scope of a set of packages: each one's old and new footprint, and dpkg's diversions (the text of its file

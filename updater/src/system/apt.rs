@@ -33,8 +33,8 @@ pub(crate) fn simulate_install(
         .arg(option("Dir", root))
         .arg("-o")
         .arg(option("Dir::State::status", &root.join("var/lib/dpkg/status")))
-        // Its caches would be written into the root; nothing may change yet.
-        .args(["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="])
+        // Its caches and its planner's log would be written into the root; nothing may change yet.
+        .args(["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o", "Dir::Log::Planner="])
         .arg("install")
         .args(files);
     let finished = program.run(Duration::from_secs(300), log)?;

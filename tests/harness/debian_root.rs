@@ -1,0 +1,90 @@
+//! A Debian root with apt, made once by mmdebstrap and unpacked for each test.
+
+use crate::program::{Ended, run, target_dir};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A root of its own for one test.
+pub struct DebianRoot {
+    folder: TempDir,
+}
+
+impl Default for DebianRoot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl DebianRoot {
+    /// Unpacks a fresh root.
+    #[must_use]
+    pub fn new() -> Self {
+        let image = image();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = Self { folder };
+        std::fs::create_dir(root.path()).expect("the root's folder");
+        run(Command::new("tar")
+            .arg("-C")
+            .arg(root.path())
+            .arg("--xattrs")
+            .arg("--xattrs-include=*")
+            .arg("-xpf")
+            .arg(&image))
+        .success();
+        // It knows no package source but the one a test gives it.
+        std::fs::remove_file(root.path().join("etc/apt/sources.list")).expect("mmdebstrap writes a sources.list");
+        root
+    }
+
+    /// Its top folder.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// Runs a shell command inside.
+    #[track_caller]
+    #[must_use]
+    pub fn shell(&self, command: &str) -> Ended {
+        run(Command::new("chroot")
+            .arg(self.path())
+            .args(["/bin/sh", "-c", command])
+            .env("LC_ALL", "C.UTF-8")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
+    }
+
+    /// Writes a file inside.
+    pub fn write(&self, path: &str, content: &[u8]) {
+        let full = self.path().join(path);
+        std::fs::create_dir_all(full.parent().expect("a path in the root")).expect("its folder");
+        put(&full, content);
+    }
+}
+
+/// Writes a file that no power cut will ever test.
+#[expect(clippy::disallowed_methods, reason = "a test's own file needs not be durable")]
+pub fn put(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap_or_else(|error| panic!("could not write {}: {error}", path.display()));
+}
+
+/// The root as a tar, made by whichever test comes first.
+fn image() -> PathBuf {
+    let folder = target_dir().join("debian-root");
+    std::fs::create_dir_all(&folder).expect("a folder for the root's image");
+    let lock = File::create(folder.join("lock")).expect("the image's lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locking the image");
+    let (image, unfinished) = (folder.join("bookworm.tar"), folder.join("unfinished.tar"));
+    if !image.exists() {
+        run(Command::new("mmdebstrap").args(["--quiet", "--variant=apt", "--mode=root", "bookworm"]).arg(&unfinished))
+            .success();
+        put_in_place(&unfinished, &image);
+    }
+    image
+}
+
+#[expect(clippy::disallowed_methods, reason = "an image that is lost is made again")]
+fn put_in_place(unfinished: &Path, image: &Path) {
+    std::fs::rename(unfinished, image).expect("the image takes its place");
+}

@@ -1,0 +1,24 @@
+//! What the end-to-end tests share: the built binaries, a server, Debian roots, and pictures of whole trees.
+//!
+//! Everything real runs: apt, dpkg, gpg and our own binaries. The one stand-in is [`hostile::HostileServer`], which
+//! misbehaves as no well-kept server would.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a broken test bench must stop the test, and say where")]
+
+pub mod debian_root;
+pub mod device;
+pub mod hostile;
+pub mod package;
+pub mod program;
+pub mod repository;
+pub mod server;
+pub mod tree;
+
+pub use debian_root::DebianRoot;
+pub use device::Device;
+pub use hostile::HostileServer;
+pub use package::{PackageKey, Source};
+pub use program::{Ended, run};
+pub use repository::RepositoryCopy;
+pub use server::Server;
+pub use tree::Tree;

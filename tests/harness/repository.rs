@@ -1,0 +1,113 @@
+//! A copy of a repository's files that a test may damage, and sign anew with the repository's own key.
+
+use crate::debian_root::put;
+use crate::program::run;
+use crate::server::{Server, get};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The files of the suite `stable`, as apt fetches them.
+pub struct RepositoryCopy {
+    folder: TempDir,
+    gnupg: TempDir,
+}
+
+impl RepositoryCopy {
+    /// Copies what a server publishes now.
+    #[must_use]
+    pub fn of(server: &Server) -> Self {
+        let copy = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            gnupg: tempfile::tempdir().expect("a temporary folder"),
+        };
+        copy.refresh(server);
+        copy
+    }
+
+    /// Copies again: whatever a test damaged is mended.
+    pub fn refresh(&self, server: &Server) {
+        let suite = "/debian/dists/stable";
+        let mut wanted: Vec<String> =
+            ["InRelease", "Release", "Release.gpg"].map(|name| format!("{suite}/{name}")).into();
+        wanted.push("/debian/repository.gpg".into());
+        let release = String::from_utf8(server.get(&format!("{suite}/Release"))).expect("Release is text");
+        for line in release.lines() {
+            if let [hash, _, path] = line.split_whitespace().collect::<Vec<_>>()[..] {
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                wanted.push(format!("{suite}/{path}"));
+                wanted.push(format!("{suite}/{folder}/by-hash/SHA256/{hash}"));
+            }
+        }
+        let index = String::from_utf8(server.get(&format!("{suite}/main/binary-amd64/Packages"))).expect("it is text");
+        wanted.extend(
+            index.lines().filter_map(|line| line.strip_prefix("Filename: ")).map(|path| format!("/debian/{path}")),
+        );
+        for path in wanted {
+            self.write(&path, &get(&format!("{}{path}", server.url())));
+        }
+    }
+
+    /// Its top folder, which holds `debian/`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Reads a file, such as `/debian/dists/stable/Release`.
+    #[must_use]
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        std::fs::read(self.full(path)).unwrap_or_else(|error| panic!("could not read {path}: {error}"))
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, content: &[u8]) {
+        let full = self.full(path);
+        std::fs::create_dir_all(full.parent().expect("a path in the repository")).expect("its folder");
+        put(&full, content);
+    }
+
+    /// Changes the files whose path contains a text.
+    pub fn change_all(&self, containing: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+        let mut changed = 0;
+        for entry in walkdir::WalkDir::new(self.path()) {
+            let entry = entry.expect("the copy can be read");
+            let path = entry.path();
+            if path.is_file() && path.to_string_lossy().contains(containing) {
+                put(path, &change(std::fs::read(path).expect("the file can be read")));
+                changed += 1;
+            }
+        }
+        assert!(changed > 0, "no file of the repository is named like {containing:?}");
+    }
+
+    /// Rewrites Release and signs it, with gpg, by a secret key in a file.
+    pub fn resign(&self, secret: &Path, change: impl Fn(String) -> String) {
+        let release = String::from_utf8(self.read("/debian/dists/stable/Release")).expect("Release is text");
+        self.write("/debian/dists/stable/Release", change(release).as_bytes());
+        let gpg = || {
+            let mut command = Command::new("gpg");
+            command
+                .args(["--batch", "--quiet", "--yes", "--no-permission-warning", "--homedir"])
+                .arg(self.gnupg.path());
+            command
+        };
+        run(gpg().arg("--import").arg(secret)).success();
+        let suite = self.full("/debian/dists/stable");
+        let release = suite.join("Release");
+        run(gpg().arg("--output").arg(suite.join("InRelease")).arg("--clearsign").arg(&release)).success();
+        run(gpg().arg("--armor").arg("--output").arg(suite.join("Release.gpg")).arg("--detach-sign").arg(&release))
+            .success();
+    }
+
+    fn full(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path.trim_start_matches('/'))
+    }
+}
+
+impl Drop for RepositoryCopy {
+    fn drop(&mut self) {
+        // gpg leaves an agent behind that holds the folder.
+        let _ = Command::new("gpgconf").arg("--homedir").arg(self.gnupg.path()).args(["--kill", "all"]).status();
+    }
+}

@@ -1,0 +1,126 @@
+//! A real `debfleet-server` on a port of its own.
+
+use crate::package::PackageKey;
+use crate::program::{Ended, binary, run};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use tempfile::TempDir;
+
+/// A server that ends with the test.
+pub struct Server {
+    folder: TempDir,
+    token: String,
+    running: Option<Child>,
+    url: String,
+    address: String,
+}
+
+impl Server {
+    /// Initialises a data folder that knows this package key, and serves plain HTTP on loopback.
+    #[must_use]
+    pub fn start(key: &PackageKey) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        let printed =
+            run(binary("debfleet-server").arg("init").arg("--data").arg(&data).arg("--package-key").arg(key.keyring()))
+                .success();
+        let token = printed.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
+        let token = token.expect("init prints the admin token").to_owned();
+        let mut server = Self { folder, token, running: None, url: String::new(), address: "127.0.0.1:0".to_owned() };
+        server.resume();
+        server
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn resume(&mut self) {
+        let mut child = binary("debfleet-server")
+            .arg("--data")
+            .arg(self.data())
+            .args(["--http", &self.address])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("debfleet-server starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its stdout is ours")).lines();
+        let url = lines.find_map(|line| {
+            let line = line.expect("debfleet-server prints text");
+            line.trim().strip_prefix("listening on ").map(str::to_owned)
+        });
+        self.url = url.expect("debfleet-server says where it listens");
+        self.address = self.url.trim_start_matches("http://").to_owned();
+        self.running = Some(child);
+        // Whatever else it prints is read away, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            child.kill().expect("it can be killed");
+            child.wait().expect("it ends");
+        }
+    }
+
+    /// Its base URL, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The secret key that signs its releases, for tests that play a thief.
+    #[must_use]
+    pub fn repository_key(&self) -> PathBuf {
+        let files = walkdir::WalkDir::new(self.data()).into_iter().flatten().map(walkdir::DirEntry::into_path);
+        let secret = files.filter(|path| path.is_file()).find(|path| {
+            let content = std::fs::read(path).unwrap_or_default();
+            content.starts_with(b"-----BEGIN PGP PRIVATE KEY BLOCK")
+        });
+        secret.expect("the server keeps its repository key in its data folder")
+    }
+
+    /// `debfleet publish`, however it ends.
+    #[must_use]
+    pub fn try_publish(&self, package: &Path) -> Ended {
+        run(binary("debfleet")
+            .arg("publish")
+            .arg(package)
+            .args(["--server", &self.url, "--suite", "stable"])
+            .env("DEBFLEET_TOKEN", &self.token))
+    }
+
+    /// `debfleet publish`, which must work.
+    #[track_caller]
+    pub fn publish(&self, package: &Path) {
+        self.try_publish(package).success();
+    }
+
+    /// A file of the repository.
+    #[track_caller]
+    #[must_use]
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        get(&format!("{}{path}", self.url))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Fetches a URL with curl.
+#[track_caller]
+#[must_use]
+pub fn get(url: &str) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    run(std::process::Command::new("curl").args(["-sSf", "-o"]).arg(file.path()).arg(url)).success();
+    std::fs::read(file.path()).expect("curl wrote the file")
+}

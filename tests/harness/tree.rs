@@ -1,0 +1,87 @@
+//! A picture of a whole file system tree, to compare before and after.
+
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// What changes by nature when an update is tried: the updater's own records, and logs that tell of the attempt.
+const VOLATILE: [&str; 5] = [
+    "var/lib/debfleet",
+    "var/log/dpkg.log",
+    "var/log/alternatives.log",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+];
+
+/// Every path with its content, mode, owner, mtime, extended attributes and links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree(BTreeMap<PathBuf, String>);
+
+impl Tree {
+    /// Takes the picture.
+    #[must_use]
+    pub fn of(root: &Path) -> Self {
+        let volatile = |path: &Path| VOLATILE.iter().any(|volatile| path == Path::new(volatile));
+        let relative = |full: &Path| full.strip_prefix(root).expect("it lies in the root").to_owned();
+        let walk = WalkDir::new(root).into_iter().filter_entry(|entry| !volatile(&relative(entry.path())));
+        let mut first_names = BTreeMap::new();
+        let nodes = walk.map(|entry| {
+            let entry = entry.expect("the tree can be read");
+            let path = relative(entry.path());
+            let node = describe(entry.path(), &path, &mut first_names);
+            (path, node)
+        });
+        Self(nodes.collect())
+    }
+
+    /// The picture without a folder's own times and what lies directly in it; `""` is the root.
+    #[must_use]
+    pub fn without(&self, folder: &str) -> Self {
+        let folder = Path::new(folder);
+        let others = self.0.iter().filter(|(path, _)| path.as_path() != folder && path.parent() != Some(folder));
+        Self(others.map(|(path, node)| (path.clone(), node.clone())).collect())
+    }
+
+    /// Demands that another picture is the same, and names each path that is not.
+    #[track_caller]
+    pub fn assert_same(&self, after: &Self) {
+        let paths = self.0.keys().chain(after.0.keys().filter(|path| !self.0.contains_key(*path)));
+        let differences: Vec<String> = paths
+            .filter(|path| self.0.get(*path) != after.0.get(*path))
+            .map(|path| {
+                let show = |tree: &Self| tree.0.get(path).cloned().unwrap_or_else(|| "absent".into());
+                format!("/{}\n  before: {}\n  after:  {}", path.display(), show(self), show(after))
+            })
+            .collect();
+        assert!(differences.is_empty(), "{} paths differ:\n{}", differences.len(), differences.join("\n"));
+    }
+}
+
+fn describe(full: &Path, path: &Path, first_names: &mut BTreeMap<(u64, u64), PathBuf>) -> String {
+    let found = full.symlink_metadata().expect("the tree does not change meanwhile");
+    let content = if found.is_file() {
+        let digest = Sha256::digest(std::fs::read(full).expect("the file can be read"));
+        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let same_as = (found.nlink() > 1)
+            .then(|| first_names.entry((found.dev(), found.ino())).or_insert_with(|| path.to_owned()).clone());
+        format!("file {hex} of {} bytes, same as {same_as:?}", found.len())
+    } else if found.is_symlink() {
+        format!("link to {}", std::fs::read_link(full).expect("the link can be read").display())
+    } else if found.is_dir() {
+        "folder".to_owned()
+    } else {
+        format!("device {:x}", found.rdev())
+    };
+    let mut xattrs: Vec<(std::ffi::OsString, Option<Vec<u8>>)> = xattr::list(full)
+        .map(|names| names.map(|name| (name.clone(), xattr::get(full, name).ok().flatten())).collect())
+        .unwrap_or_default();
+    xattrs.sort();
+    let (mode, owner) = (found.mode(), (found.uid(), found.gid()));
+    format!(
+        "{content}, mode {mode:o}, owner {owner:?}, mtime {}.{:09}, xattrs {xattrs:?}",
+        found.mtime(),
+        found.mtime_nsec()
+    )
+}
