@@ -115,9 +115,10 @@ fn aptly_and_debmirror_mirror_the_suite() {
     end_to_end::debian_root::put(&keyring, &server.get("/debian/repository.gpg"));
 
     let aptly = |arguments: &[&str]| {
+        let (verb, rest) = arguments.split_at(2);
         let mut command = Command::new("aptly");
-        command.env("HOME", home.path()).args(arguments);
-        run(command.arg(format!("-keyring={}", keyring.display()))).success()
+        command.env("HOME", home.path()).args(verb).arg(format!("-keyring={}", keyring.display())).args(rest);
+        run(&mut command).success()
     };
     let url = format!("{}/debian/", server.url());
     aptly(&["mirror", "create", "-architectures=amd64", "hi", &url, "stable", "main"]);

@@ -182,6 +182,7 @@ fn a_committed_version_can_be_rolled_back_by_hand_but_not_over_other_changes() {
     bench.device.install();
     bench.device.updater(&["rollback"]).success();
     before.assert_same(&bench.tree());
+    assert_eq!(bench.device.status()["packages"][0]["previous"], serde_json::Value::Null);
     bench.device.updater(&["rollback"]).fails(1, "nothing to roll back");
 
     // The poll leaves it alone now; a person may ask for it again.

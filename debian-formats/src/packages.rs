@@ -19,12 +19,12 @@ pub enum IndexError {
     #[error("Packages, {0}")]
     Syntax(#[from] StanzaError),
     /// A stanza's control fields are wrong.
-    #[error("Packages, stanza of {package:?}: {source}")]
+    #[error("Packages, stanza of {package:?}: {cause}")]
     Control {
         /// The Package field, as it stands.
         package: String,
         /// What is wrong.
-        source: ControlError,
+        cause: ControlError,
     },
     /// A stanza's own fields are wrong.
     #[error("Packages, stanza of {package:?}: the field {field} is missing or wrong")]
@@ -95,7 +95,7 @@ impl PackageEntry {
         {
             own.set(name, value);
         }
-        let control = Control::from_stanza(own).map_err(|source| IndexError::Control { package: package(), source })?;
+        let control = Control::from_stanza(own).map_err(|cause| IndexError::Control { package: package(), cause })?;
         Ok(Self { control, filename: filename.to_owned(), size, sha256 })
     }
 

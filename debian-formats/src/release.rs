@@ -131,11 +131,12 @@ impl Release {
         stanza.to_string()
     }
 
-    /// Signs it in all three forms.
-    pub fn sign(self, key: &SigningKey) -> Result<SignedRelease, OpenPgpError> {
+    /// Signs it in all three forms, at this time: sqv refuses a signature from the future, and a Date may be a
+    /// little ahead.
+    pub fn sign(self, key: &SigningKey, now: Timestamp) -> Result<SignedRelease, OpenPgpError> {
         let text = self.to_text();
-        let inrelease = key.sign_cleartext(&text, self.date)?;
-        let detached = key.sign_detached_armored(text.as_bytes(), self.date)?;
+        let inrelease = key.sign_cleartext(&text, now)?;
+        let detached = key.sign_detached_armored(text.as_bytes(), now)?;
         Ok(SignedRelease { release: self, text, inrelease, detached })
     }
 
@@ -271,7 +272,7 @@ mod tests {
     }
 
     fn verified(key: &SigningKey) -> VerifiedRelease {
-        let signed = release().sign(key).unwrap();
+        let signed = release().sign(key, time(0)).unwrap();
         VerifiedRelease::verify(signed.inrelease(), &key.public_keyring(), &"stable".parse().unwrap()).unwrap()
     }
 
@@ -283,7 +284,7 @@ mod tests {
     #[test]
     fn a_strangers_and_another_suites_release_are_refused() {
         let key = key();
-        let signed = release().sign(&key).unwrap();
+        let signed = release().sign(&key, time(0)).unwrap();
         let check =
             |ring: &Keyring, suite: &str| VerifiedRelease::verify(signed.inrelease(), ring, &suite.parse().unwrap());
         let stranger = SigningKey::generate("other <o@example.org>", time(-1000)).unwrap().public_keyring();
@@ -305,7 +306,7 @@ mod tests {
         let mut late = release();
         late.valid_until = Some(time(-1));
         let key = key();
-        let signed = late.sign(&key).unwrap();
+        let signed = late.sign(&key, time(0)).unwrap();
         let late =
             VerifiedRelease::verify(signed.inrelease(), &key.public_keyring(), &"stable".parse().unwrap()).unwrap();
         assert!(matches!(late.check_fresh(time(-900), Some(time(0))), Err(ReleaseError::Expired { .. })));

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DurableError {
     /// The operating system refused.
-    #[error("could not {action} {path}: {source}")]
+    #[error("could not {action} {path}: {cause}")]
     Io {
         /// Such as `write`.
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Somebody else holds the lock.
     #[error("{path} is locked by another process; wait for it to end")]
@@ -34,13 +34,13 @@ pub enum DurableError {
 
 impl DurableError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
+        move |cause| Self::Io { action, path: path.to_owned(), cause }
     }
 
     /// Whether the disk, or the user's quota, was full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if is_full(source))
+        matches!(self, Self::Io { cause, .. } if is_full(cause))
     }
 }
 

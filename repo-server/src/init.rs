@@ -188,7 +188,7 @@ fn remove_parts(dir: &DataDir) -> Result<(), DurableError> {
         let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         match removed {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(DurableError::Io { action: "remove", path, source });
+                return Err(DurableError::Io { action: "remove", path, cause: source });
             }
             _ => {}
         }

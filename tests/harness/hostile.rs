@@ -78,18 +78,20 @@ fn answer(mut stream: TcpStream, folder: &Path, shared: &Mutex<Shared>) -> std::
     let mut lines = BufReader::new(stream.try_clone()?.take(16 << 10)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut range = None;
+    let (mut range, mut conditional) = (None, false);
     for line in lines {
         let line = line?;
         if line.is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(": ")
-            && name.eq_ignore_ascii_case("range")
-        {
+        let (name, value) = line.split_once(": ").unwrap_or_default();
+        if name.eq_ignore_ascii_case("range") {
             range = Some(value.to_owned());
         }
+        conditional |= name.eq_ignore_ascii_case("if-range");
     }
+    // It gives no date and no tag, so no condition can hold.
+    range = range.filter(|_| !conditional);
     let fault = {
         let mut shared = shared.lock().map_err(|_| std::io::Error::other("a request panicked"))?;
         shared.requests.push((path.clone(), range.clone()));

@@ -69,14 +69,14 @@ pub(crate) struct Config {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("could not read {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("could not read {path}: {cause}")]
+    Read { path: PathBuf, cause: std::io::Error },
     #[error("{path}: {problem}")]
     Syntax { path: PathBuf, problem: String },
     #[error("{path}: {key} {problem}")]
     Value { path: PathBuf, key: &'static str, problem: String },
-    #[error("could not use the keyring {path} ({key}): {source}")]
-    Keyring { path: PathBuf, key: &'static str, source: OpenPgpError },
+    #[error("could not use the keyring {path} ({key}): {cause}")]
+    Keyring { path: PathBuf, key: &'static str, cause: OpenPgpError },
 }
 
 /// Where the updater keeps its journal, snapshot and downloads, within the device's root.
@@ -100,7 +100,7 @@ impl Config {
         if raw.poll_interval == 0 || raw.install_timeout == 0 {
             return Err(value("poll-interval and install-timeout", "must be at least 1 second"));
         }
-        let root = root.canonicalize().map_err(|source| ConfigError::Read { path: root.to_owned(), source })?;
+        let root = root.canonicalize().map_err(|cause| ConfigError::Read { path: root.to_owned(), cause })?;
         Ok(Self {
             repository,
             suite: raw.suite,
@@ -120,9 +120,9 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })
 }
 
 fn keyring(path: &Path, key: &'static str) -> Result<Keyring, ConfigError> {
-    Keyring::from_bytes(&read(path)?).map_err(|source| ConfigError::Keyring { path: path.to_owned(), key, source })
+    Keyring::from_bytes(&read(path)?).map_err(|cause| ConfigError::Keyring { path: path.to_owned(), key, cause })
 }

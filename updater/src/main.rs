@@ -16,7 +16,7 @@ use clap::Parser;
 use command_line::{Command, CommandLine};
 use config::Config;
 use fleet_protocol::update_document::{Update, UpdateDocument, WantedPackage};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -25,9 +25,11 @@ use transaction::State;
 fn main() -> ExitCode {
     let arguments = CommandLine::parse();
     let filter = EnvFilter::try_from_env("DEBFLEET_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(colour)
         .with_target(false)
         .without_time()
         .init();
@@ -96,12 +98,12 @@ fn conclude(state: &State) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        State::RolledBack { transaction, reason } => {
+        // Why stands in the log already, at the moment it happened.
+        State::RolledBack { transaction, .. } => {
             for package in &transaction.packages {
                 let back = package.from.as_ref().map_or("not installed".to_owned(), ToString::to_string);
                 print(&format!("{} {} was rolled back; the device is at: {back}\n", package.name, package.to))?;
             }
-            tracing::error!("{reason}");
             Ok(ExitCode::from(3))
         }
         State::Stuck { reason, .. } => {

@@ -19,6 +19,8 @@ struct Facts {
     proposed_floor: BTreeMap<PackageName, Version>,
     /// Versions that were rolled back here; not tried again unless somebody asks anew.
     rolled_back: BTreeMap<PackageName, BTreeSet<String>>,
+    /// The version of each package before its last committed update.
+    previous: BTreeMap<PackageName, Version>,
     /// SHA-256 of dpkg's status file when the last transaction was committed.
     committed_status: Option<String>,
 }
@@ -35,12 +37,12 @@ pub(crate) struct Memory {
 pub(crate) enum MemoryError {
     #[error(transparent)]
     Write(#[from] DurableError),
-    #[error("could not read {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("could not read {path}: {cause}")]
+    Read { path: PathBuf, cause: std::io::Error },
     #[error(
-        "{path} cannot be read as facts: {source}; it guards against old releases, so nothing is installed without it"
+        "{path} cannot be read as facts: {cause}; it guards against old releases, so nothing is installed without it"
     )]
-    Unreadable { path: PathBuf, source: serde_json::Error },
+    Unreadable { path: PathBuf, cause: serde_json::Error },
 }
 
 impl Memory {
@@ -48,9 +50,9 @@ impl Memory {
     pub(crate) fn open(path: &Path) -> Result<Self, MemoryError> {
         let facts = match std::fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| MemoryError::Unreadable { path: path.to_owned(), source })?,
+                .map_err(|cause| MemoryError::Unreadable { path: path.to_owned(), cause })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Facts::default(),
-            Err(source) => return Err(MemoryError::Read { path: path.to_owned(), source }),
+            Err(cause) => return Err(MemoryError::Read { path: path.to_owned(), cause }),
         };
         Ok(Self { path: path.to_owned(), facts })
     }
@@ -121,6 +123,25 @@ impl Memory {
         })
     }
 
+    /// The version before the last committed update.
+    pub(crate) fn previous(&self, package: &PackageName) -> Option<&Version> {
+        self.facts.previous.get(package)
+    }
+
+    /// Remembers which version a committed update replaced; none for a first installation.
+    pub(crate) fn note_previous(
+        &mut self,
+        package: &PackageName,
+        previous: Option<&Version>,
+    ) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            match previous {
+                Some(previous) => facts.previous.insert(package.clone(), previous.clone()),
+                None => facts.previous.remove(package),
+            };
+        })
+    }
+
     /// SHA-256 of dpkg's status file at the last commit.
     pub(crate) fn committed_status(&self) -> Option<&str> {
         self.facts.committed_status.as_deref()
@@ -136,7 +157,7 @@ impl Memory {
         change(&mut facts);
         if facts != self.facts {
             let bytes = serde_json::to_vec_pretty(&facts)
-                .map_err(|source| MemoryError::Unreadable { path: self.path.clone(), source })?;
+                .map_err(|cause| MemoryError::Unreadable { path: self.path.clone(), cause })?;
             durable_files::replace(&self.path, &bytes, 0o600)?;
             self.facts = facts;
         }

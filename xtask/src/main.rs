@@ -1,2 +1,39 @@
-//! stub
-fn main() {}
+//! The project's own commands: `cargo xtask demo | test | tidy`.
+
+mod demo;
+mod program;
+mod test;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Runs debfleet's demo, tests and checks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct CommandLine {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show the main job in a minute: build, publish, update, a bad release, rollback
+    Demo,
+    /// Install what the tests need from Debian's packages, then run every test
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check the rules of docs/architecture.md
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    match CommandLine::parse().task {
+        Task::Demo => demo::demo(),
+        Task::Test { arguments } => test::test(&arguments),
+        Task::Tidy => tidy::tidy(),
+    }
+}

@@ -58,11 +58,11 @@ pub enum DebProblem {
     #[error("the package carries no {0} signature; sign it with `debfleet build --key`")]
     Unsigned(SignatureRole),
     /// A required signature is there and cannot be trusted.
-    #[error("{role} signature: {source}")]
+    #[error("{role} signature: {cause}")]
     Signature {
         /// Whose.
         role: SignatureRole,
         /// Why.
-        source: OpenPgpError,
+        cause: OpenPgpError,
     },
 }

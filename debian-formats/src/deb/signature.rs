@@ -112,9 +112,9 @@ impl Deb {
 
     fn check_signature(&self, trusted: &Keyring, role: &SignatureRole) -> Result<Fingerprint, DebProblem> {
         let signature = self.signature(role)?.ok_or_else(|| DebProblem::Unsigned(role.clone()))?;
-        trusted.verify_detached(&signature, self.payload()?).map_err(|source| match source {
+        trusted.verify_detached(&signature, self.payload()?).map_err(|cause| match cause {
             OpenPgpError::Io(error) => DebProblem::Io(error),
-            source => DebProblem::Signature { role: role.clone(), source },
+            cause => DebProblem::Signature { role: role.clone(), cause },
         })
     }
 }

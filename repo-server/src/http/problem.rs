@@ -98,7 +98,7 @@ impl From<PublishError> for Problem {
 /// What the publisher can do about it, where the problem itself does not say.
 fn advice(problem: &DebProblem) -> &'static str {
     match problem {
-        DebProblem::Signature { source: OpenPgpError::UnknownSigner { .. }, .. } => {
+        DebProblem::Signature { cause: OpenPgpError::UnknownSigner { .. }, .. } => {
             " of this server; sign it with a key whose public half was given to `debfleet-server init --package-key`"
         }
         DebProblem::Signature { .. } => "; build and sign the package again",

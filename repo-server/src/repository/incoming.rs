@@ -53,7 +53,7 @@ pub(super) fn receive(folder: &Path, limit: u64, mut pieces: Pieces) -> Result<R
         file.write_all(&piece).map_err(|source| DurableError::Io {
             action: "write",
             path: file.path().to_owned(),
-            source,
+            cause: source,
         })?;
     }
 }
@@ -70,7 +70,7 @@ impl Received {
         let Self { file, checksums } = self;
         let refused = |problem| match problem {
             DebProblem::Io(source) => {
-                PublishError::Disk(DurableError::Io { action: "read", path: file.path().to_owned(), source })
+                PublishError::Disk(DurableError::Io { action: "read", path: file.path().to_owned(), cause: source })
             }
             problem => PublishError::Refused(problem),
         };

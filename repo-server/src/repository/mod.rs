@@ -218,7 +218,7 @@ impl Repository {
                     tracing::warn!(%suite, path = %path.display(), "an index file is missing or damaged");
                     self.blobs.discard(&sha256)?;
                 }
-                Err(source) => return Err(DurableError::Io { action: "read", path, source }.into()),
+                Err(source) => return Err(DurableError::Io { action: "read", path, cause: source }.into()),
             }
         }
         Ok(SuiteSnapshot::new(generations, blobs))

@@ -186,7 +186,7 @@ impl Repository {
             packages.push(indexed(addition.package())?);
         }
         let (defaults, blobs) = (self.default_architectures.clone(), self.blobs.clone());
-        let (suite_name, key) = (suite.clone(), self.key.clone());
+        let (suite_name, key, now) = (suite.clone(), self.key.clone(), (self.clock)());
         let signed = tokio::task::spawn_blocking(move || {
             let indexes = indexes::build(packages, &defaults).map_err(PublishError::Indexes)?;
             blobs.write(&indexes.blobs)?;
@@ -199,7 +199,7 @@ impl Repository {
                 components: vec![COMPONENT.to_owned()],
                 files: indexes.files,
             };
-            let signed = release.sign(&key).map_err(PublishError::Signing)?;
+            let signed = release.sign(&key, now).map_err(PublishError::Signing)?;
             Ok::<_, PublishError>((signed, indexes.blobs))
         });
         let (signed, blobs) = signed.await??;
@@ -210,7 +210,6 @@ impl Repository {
             None => SuiteSnapshot::new(vec![generation.clone()], blobs),
         };
         let keep_from = snapshot.oldest().unwrap_or(number);
-        let now = (self.clock)();
         if let Err(error) = self.store.publish(suite, &generation, keep_from, addition, now).await {
             // Another process may have been faster, or the commit came about although its answer was lost: what
             // readers see, and what the next publication builds on, is what the database holds now.

@@ -383,12 +383,17 @@ impl<'a> Agent<'a> {
                 for package in &transaction.packages {
                     self.memory.forget_rolled_back(&package.name, &package.to)?;
                     self.memory.confirm_rollback_floor(&package.name)?;
+                    self.memory.note_previous(&package.name, package.from.as_ref())?;
                 }
             }
             State::RolledBack { transaction, .. } => {
                 for package in &transaction.packages {
                     self.memory.note_rolled_back(&package.name, &package.to)?;
                     self.memory.drop_proposed_floor(&package.name)?;
+                    // Back at the version before: what was before that one is not known any more.
+                    if self.memory.previous(&package.name) == package.from.as_ref() {
+                        self.memory.note_previous(&package.name, None)?;
+                    }
                 }
                 snapshot::discard(&self.places.snapshot)?;
             }

@@ -2,6 +2,7 @@
 
 use super::Places;
 use crate::config::Config;
+use crate::memory::Memory;
 use crate::stages::Choice;
 use crate::system::{Device, Dpkg};
 use crate::transaction::{Failure, Journal};
@@ -72,7 +73,7 @@ pub(crate) struct StatusReport {
 struct PackageStatus {
     name: PackageName,
     installed: Option<Version>,
-    /// The version before the last transaction that is known here.
+    /// The version before the last committed update.
     previous: Option<Version>,
 }
 
@@ -105,6 +106,7 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
     let places = Places::of(config);
     durable_files::create_dir(&config.state_dir, 0o700)?;
     let journal = Journal::open(&places.journal)?;
+    let memory = Memory::open(&places.memory)?;
     let state = journal.state();
     let device = Device { root: config.root.clone(), scripts: config.scripts };
     // Not the agent's log: it may be writing there.
@@ -117,7 +119,7 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
     names.dedup();
     let package = |name: PackageName| PackageStatus {
         installed: installed.iter().find(|found| found.name == name).map(|found| found.version.clone()),
-        previous: in_transaction.iter().find(|planned| planned.name == name).and_then(|planned| planned.from.clone()),
+        previous: memory.previous(&name).cloned(),
         name,
     };
     Ok(StatusReport {
@@ -133,7 +135,7 @@ impl fmt::Display for StatusReport {
         writeln!(f, "state: {} (suite {})", self.state, self.suite)?;
         for package in &self.packages {
             let installed = version_or(package.installed.as_ref(), "not installed");
-            let before = package.previous.as_ref().map(|version| format!(", before the last update {version}"));
+            let before = package.previous.as_ref().map(|version| format!(", before it {version}"));
             writeln!(f, "{}: {installed}{}", package.name, before.unwrap_or_default())?;
         }
         if let Some(failure) = &self.last_failure {

@@ -28,8 +28,8 @@ pub(crate) enum FetchError {
     TooLong { url: String, limit: u64 },
     #[error("could not fetch {url}: it ended after {got} of {wanted} bytes; the next attempt continues there")]
     TooShort { url: String, got: u64, wanted: u64 },
-    #[error("could not write {path}: {source}")]
-    Write { path: PathBuf, source: io::Error },
+    #[error("could not write {path}: {cause}")]
+    Write { path: PathBuf, cause: io::Error },
 }
 
 /// Talks to one repository.
@@ -74,7 +74,7 @@ impl Client {
     /// Fetches a file of exactly `size` bytes to `target`, going on behind what is already there.
     pub(crate) fn download(&self, path: &str, target: &Path, size: u64) -> Result<(), FetchError> {
         let url = format!("{}/{path}", self.base);
-        let write_error = |source| FetchError::Write { path: target.to_owned(), source };
+        let write_error = |cause| FetchError::Write { path: target.to_owned(), cause };
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(target).map_err(write_error)?;
         let mut have = file.seek(SeekFrom::End(0)).map_err(write_error)?;
         if have > size {
@@ -157,7 +157,7 @@ fn copy_bounded(
         if copied + got as u64 > limit {
             return Err(FetchError::TooLong { url: url.to_owned(), limit });
         }
-        file.write_all(&buffer[..got]).map_err(|source| FetchError::Write { path: target.to_owned(), source })?;
+        file.write_all(&buffer[..got]).map_err(|cause| FetchError::Write { path: target.to_owned(), cause })?;
         copied += got as u64;
     }
 }

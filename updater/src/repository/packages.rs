@@ -15,18 +15,18 @@ use std::path::{Path, PathBuf};
 /// Why a package is not installed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PackageError {
-    #[error("could not read {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("could not read {path}: {cause}")]
+    Read { path: PathBuf, cause: std::io::Error },
     #[error("refused {name}: the file's size or SHA-256 is not what the signed index says")]
     Content { name: String },
-    #[error("refused {name} {version}: {source}")]
-    Deb { name: String, version: Version, source: DebError },
+    #[error("refused {name} {version}: {cause}")]
+    Deb { name: String, version: Version, cause: DebError },
     #[error("refused {asked}: the file holds {found} instead")]
     OtherPackage { asked: String, found: String },
-    #[error("refused {name}: its update policy ({path}) is wrong: {source}")]
-    Policy { name: String, path: String, source: PolicyError },
-    #[error("refused {name}: the rollback floor of its update policy is wrong: {source}")]
-    Floor { name: String, source: VersionError },
+    #[error("refused {name}: its update policy ({path}) is wrong: {cause}")]
+    Policy { name: String, path: String, cause: PolicyError },
+    #[error("refused {name}: the rollback floor of its update policy is wrong: {cause}")]
+    Floor { name: String, cause: VersionError },
 }
 
 /// A .deb whose content the signed index names and whose signatures pinned package keys made. Only
@@ -74,12 +74,12 @@ pub(crate) fn verify_package(
     required: &[SignatureRole],
 ) -> Result<VerifiedPackage, PackageError> {
     let name = planned.name.to_string();
-    let read_error = |source| PackageError::Read { path: path.to_owned(), source };
+    let read_error = |cause| PackageError::Read { path: path.to_owned(), cause };
     let checksums = Checksums::of_reader(File::open(path).map_err(read_error)?).map_err(read_error)?;
     if checksums.size != planned.size || checksums.sha256 != planned.sha256 {
         return Err(PackageError::Content { name });
     }
-    let refused = |source| PackageError::Deb { name: name.clone(), version: planned.to.clone(), source };
+    let refused = |cause| PackageError::Deb { name: name.clone(), version: planned.to.clone(), cause };
     let deb = Deb::open(path, Limits::DEFAULT).map_err(refused)?.verify(trusted, required).map_err(refused)?;
     let control = deb.control();
     if *control.package() != planned.name
@@ -98,12 +98,13 @@ pub(crate) fn verify_package(
         Ok(())
     })
     .map_err(refused)?;
-    let policy = match deb.read_file(&policy_path).map_err(refused)? {
-        None => UpdatePolicy::default(),
-        Some(bytes) => UpdatePolicy::parse(&String::from_utf8_lossy(&bytes))
-            .map_err(|source| PackageError::Policy { name: name.clone(), path: policy_path, source })?,
-    };
+    let policy =
+        match deb.read_file(&policy_path).map_err(refused)? {
+            None => UpdatePolicy::default(),
+            Some(bytes) => UpdatePolicy::parse(&String::from_utf8_lossy(&bytes))
+                .map_err(|cause| PackageError::Policy { name: name.clone(), path: policy_path, cause })?,
+        };
     let rollback_floor = policy.rollback_floor.as_deref().map(str::parse).transpose();
-    let rollback_floor = rollback_floor.map_err(|source| PackageError::Floor { name, source })?;
+    let rollback_floor = rollback_floor.map_err(|cause| PackageError::Floor { name, cause })?;
     Ok(VerifiedPackage { deb, policy, rollback_floor, paths })
 }

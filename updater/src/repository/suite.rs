@@ -17,16 +17,16 @@ use std::io::Read;
 pub(crate) enum SuiteError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("refused the suite {suite}: {source}")]
-    Release { suite: SuiteName, source: ReleaseError },
+    #[error("refused the suite {suite}: {cause}")]
+    Release { suite: SuiteName, cause: ReleaseError },
     #[error("refused the suite {suite}: InRelease is not text")]
     NotText { suite: SuiteName },
     #[error("the suite {suite} holds no packages for the architecture {architecture}")]
     NoIndex { suite: SuiteName, architecture: Architecture },
     #[error("refused {path} of the suite {suite}: {problem}")]
     IndexFile { suite: SuiteName, path: String, problem: String },
-    #[error("refused the suite {suite}: {source}")]
-    Index { suite: SuiteName, source: IndexError },
+    #[error("refused the suite {suite}: {cause}")]
+    Index { suite: SuiteName, cause: IndexError },
     #[error(transparent)]
     Memory(#[from] MemoryError),
 }
@@ -42,7 +42,7 @@ impl Index {
     /// The entries of one package.
     pub(crate) fn entries(&self, name: &PackageName) -> Result<Vec<PackageEntry>, SuiteError> {
         PackageEntry::find_in_index(&self.text, name)
-            .map_err(|source| SuiteError::Index { suite: self.suite.clone(), source })
+            .map_err(|cause| SuiteError::Index { suite: self.suite.clone(), cause })
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn fetch_index(
     let limits = Limits::DEFAULT;
     let inrelease = client.fetch(&format!("dists/{suite}/InRelease"), limits.release_bytes)?;
     let inrelease = String::from_utf8(inrelease).map_err(|_| SuiteError::NotText { suite: suite.clone() })?;
-    let refused = |source| SuiteError::Release { suite: suite.clone(), source };
+    let refused = |cause| SuiteError::Release { suite: suite.clone(), cause };
     let release = VerifiedRelease::verify(&inrelease, trusted, suite).map_err(refused)?;
     release.check_fresh(clock, memory.newest_release(suite)).map_err(refused)?;
     let text = fetch_packages(client, &release, suite, architecture, &limits)?;

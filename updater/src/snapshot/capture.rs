@@ -47,8 +47,7 @@ pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, Sna
     let trees = trees.into_iter().map(RootedPath).collect();
     let manifest = Manifest { transaction: transaction.clone(), active_units, trees, entries };
     let path = manifest_path(folder);
-    let bytes =
-        serde_json::to_vec(&manifest).map_err(|source| SnapshotError::Manifest { path: path.clone(), source })?;
+    let bytes = serde_json::to_vec(&manifest).map_err(|cause| SnapshotError::Manifest { path: path.clone(), cause })?;
     durable_files::replace(&path, &bytes, 0o600)?;
     Ok(manifest)
 }

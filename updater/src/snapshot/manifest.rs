@@ -133,9 +133,7 @@ pub(super) fn manifest_path(folder: &Path) -> PathBuf {
 pub(crate) fn load(folder: &Path) -> Result<Option<Manifest>, SnapshotError> {
     let path = manifest_path(folder);
     match std::fs::read(&path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|source| SnapshotError::Manifest { path, source })
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|cause| SnapshotError::Manifest { path, cause }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at("read", &path)(error)),
     }

@@ -25,12 +25,12 @@ use std::path::{Path, PathBuf};
 /// A snapshot that could not be taken or put back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
-    #[error("could not {action} {path}: {source}")]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("could not {action} {path}: {cause}")]
+    Io { action: &'static str, path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Durable(#[from] DurableError),
-    #[error("{path}: the snapshot's list of files cannot be read: {source}")]
-    Manifest { path: PathBuf, source: serde_json::Error },
+    #[error("{path}: the snapshot's list of files cannot be read: {cause}")]
+    Manifest { path: PathBuf, cause: serde_json::Error },
     #[error("{path} leads through more than 40 symbolic links")]
     SymlinkLoop { path: PathBuf },
     #[error(
@@ -40,5 +40,5 @@ pub(crate) enum SnapshotError {
 }
 
 fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> SnapshotError + 'a {
-    move |source| SnapshotError::Io { action, path: path.to_owned(), source }
+    move |cause| SnapshotError::Io { action, path: path.to_owned(), cause }
 }

@@ -49,8 +49,8 @@ pub(crate) enum DpkgError {
     BrokenBefore { packages: String },
     #[error("another program (apt or dpkg) is using the package database {path}; try again when it is done")]
     Busy { path: PathBuf },
-    #[error("could not lock {path}: {source}")]
-    Lock { path: PathBuf, source: std::io::Error },
+    #[error("could not lock {path}: {cause}")]
+    Lock { path: PathBuf, cause: std::io::Error },
 }
 
 /// dpkg in one root.
@@ -81,7 +81,7 @@ impl Dpkg {
     /// Takes the lock that apt and dpkg take first, or says who has it.
     pub(crate) fn lock(&self) -> Result<FrontendLock, DpkgError> {
         let path = self.device.root.join("var/lib/dpkg/lock-frontend");
-        let lock_error = |source| DpkgError::Lock { path: path.clone(), source };
+        let lock_error = |cause| DpkgError::Lock { path: path.clone(), cause };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(lock_error)?;
         match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(FrontendLock { _file: file }),

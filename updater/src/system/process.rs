@@ -35,12 +35,12 @@ pub(crate) struct Finished {
 /// A program that did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
-    #[error("could not start {program}: {source}")]
-    Start { program: String, source: io::Error },
+    #[error("could not start {program}: {cause}")]
+    Start { program: String, cause: io::Error },
     #[error("{program} did not end within {seconds} s and was killed; its last output:\n{output}")]
     TimedOut { program: String, seconds: u64, output: String },
-    #[error("could not use the log {path}: {source}")]
-    Log { path: PathBuf, source: io::Error },
+    #[error("could not use the log {path}: {cause}")]
+    Log { path: PathBuf, cause: io::Error },
 }
 
 impl Program {
@@ -83,11 +83,11 @@ impl Program {
     /// Runs it to its end. Output goes to a file, not to a pipe: a service that a script starts keeps it open, and
     /// must neither hold us up nor die when we close our end.
     pub(super) fn run(mut self, timeout: Duration, log: &Path) -> Result<Finished, ProcessError> {
-        let log_error = |source| ProcessError::Log { path: log.to_owned(), source };
+        let log_error = |cause| ProcessError::Log { path: log.to_owned(), cause };
         let program = self.name.to_string_lossy().into_owned();
         let out = File::create(log).map_err(log_error)?;
         let err = out.try_clone().map_err(log_error)?;
-        let start_error = |source| ProcessError::Start { program: program.clone(), source };
+        let start_error = |cause| ProcessError::Start { program: program.clone(), cause };
         let mut child = self.command.stdout(out).stderr(err).spawn().map_err(start_error)?;
         let group = Pid::from_child(&child);
         let (sender, receiver) = mpsc::channel();
