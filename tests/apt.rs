@@ -132,7 +132,8 @@ fn aptly_and_debmirror_mirror_the_suite() {
     run(Command::new("debmirror")
         .env("HOME", home.path())
         .args(["--method=http", "--root=/debian", "--dist=stable", "--section=main", "--arch=amd64", "--nosource"])
-        .args(["--diff=none", "--no-check-gpg", "--host", address])
+        .args(["--diff=none", "--host", address])
+        .arg(format!("--keyring={}", keyring.display()))
         .arg(&target))
     .success();
     assert!(target.join("pool/main/h/hi/hi_0.1.0-1_all.deb").exists());

@@ -12,6 +12,8 @@ pub struct Server {
     folder: TempDir,
     token: String,
     running: Option<Child>,
+    /// `http` or `https`.
+    scheme: &'static str,
     url: String,
     address: String,
 }
@@ -20,6 +22,16 @@ impl Server {
     /// Initialises a data folder that knows this package key, and serves plain HTTP on loopback.
     #[must_use]
     pub fn start(key: &PackageKey) -> Self {
+        Self::start_with(key, "http")
+    }
+
+    /// The same over HTTPS, with a certificate from the fleet's own authority.
+    #[must_use]
+    pub fn start_https(key: &PackageKey) -> Self {
+        Self::start_with(key, "https")
+    }
+
+    fn start_with(key: &PackageKey, scheme: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
         let printed =
@@ -27,7 +39,8 @@ impl Server {
                 .success();
         let token = printed.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.expect("init prints the admin token").to_owned();
-        let mut server = Self { folder, token, running: None, url: String::new(), address: "127.0.0.1:0".to_owned() };
+        let mut server =
+            Self { folder, token, running: None, scheme, url: String::new(), address: "127.0.0.1:0".to_owned() };
         server.resume();
         server
     }
@@ -37,7 +50,7 @@ impl Server {
         let mut child = binary("debfleet-server")
             .arg("--data")
             .arg(self.data())
-            .args(["--http", &self.address])
+            .args([&format!("--{}", self.scheme), &self.address])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -49,7 +62,7 @@ impl Server {
             line.trim().strip_prefix("listening on ").map(str::to_owned)
         });
         self.url = url.expect("debfleet-server says where it listens");
-        self.address = self.url.trim_start_matches("http://").to_owned();
+        self.address = self.url.trim_start_matches(self.scheme).trim_start_matches("://").to_owned();
         self.running = Some(child);
         // Whatever else it prints is read away, so that it never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
@@ -75,6 +88,12 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// The fleet's authority, which signed the server's certificate.
+    #[must_use]
+    pub fn fleet_ca(&self) -> PathBuf {
+        self.data().join("fleet-ca.pem")
+    }
+
     /// The secret key that signs its releases, for tests that play a thief.
     #[must_use]
     pub fn repository_key(&self) -> PathBuf {
@@ -93,6 +112,7 @@ impl Server {
             .arg("publish")
             .arg(package)
             .args(["--server", &self.url, "--suite", "stable"])
+            .env("DEBFLEET_CA", self.fleet_ca())
             .env("DEBFLEET_TOKEN", &self.token))
     }
 
