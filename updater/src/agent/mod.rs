@@ -319,8 +319,10 @@ impl<'a> Agent<'a> {
             Captured {
                 root: &self.device.root,
                 folder: &self.places.snapshot,
+                ours: &self.config.state_dir,
                 transaction: &transaction,
                 active_units: self.services.active_among(&units),
+                units,
                 install_bytes,
             },
         )?;
@@ -365,10 +367,10 @@ impl<'a> Agent<'a> {
             _ => String::new(),
         };
         tracing::warn!("rolling back: {reason}");
-        let units = manifest.active_units.clone();
-        self.services.stop(&self.services.active_among(&units));
+        // Also what only the new version brought: its unit file goes, and its processes must not stay.
+        self.services.stop(&self.services.running_among(&manifest.units));
         snapshot::restore(&self.device.root, &self.places.snapshot, &manifest)?;
-        self.services.reload_and_start(&units);
+        self.services.reload_and_start(&manifest.active_units);
         let left_behind =
             snapshot::changed_outside(&self.device.root, &self.places.snapshot, &self.config.state_dir, &manifest);
         let transaction = Some(manifest.transaction);

@@ -18,6 +18,7 @@ pub(crate) fn changed_outside(root: &Path, folder: &Path, ours: &Path, manifest:
     let covered: BTreeSet<&Path> = manifest.entries.iter().map(|(path, _)| path.0.as_path()).collect();
     let absent: BTreeSet<&Path> =
         manifest.entries.iter().filter(|(_, node)| *node == Node::Absent).map(|(path, _)| path.0.as_path()).collect();
+    let ours = ours.canonicalize().unwrap_or_else(|_| ours.to_owned());
     let skip = |path: &Path, full: &Path| full == ours || VOLATILE.iter().any(|volatile| path == Path::new(volatile));
     let relative = |full: &Path| full.strip_prefix(root).unwrap_or(full).to_owned();
     let walk = WalkDir::new(root)

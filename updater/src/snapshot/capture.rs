@@ -1,14 +1,14 @@
 //! Taking a snapshot.
 
 use super::manifest::{Identity, Kind, Manifest, Metadata, Node, Present, RootedPath, content_path, manifest_path};
-use super::rooted::{is_absent, resolve_parent};
-use super::scope::{Scope, is_excluded};
+use super::rooted::{is_absent, lies_in_real_folders, resolve, resolve_parent};
+use super::scope::{Scope, is_excluded, with_siblings};
 use super::{SnapshotError, at, manifest};
 use crate::transaction::Transaction;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -17,7 +17,10 @@ pub(crate) struct Captured<'a> {
     pub(crate) root: &'a Path,
     /// Where the snapshot is kept; an older one there is discarded.
     pub(crate) folder: &'a Path,
+    /// The updater's own folder: never part of a snapshot, whatever a package declares.
+    pub(crate) ours: &'a Path,
     pub(crate) transaction: &'a Transaction,
+    pub(crate) units: Vec<String>,
     pub(crate) active_units: Vec<String>,
     /// Bytes that the installation itself will need.
     pub(crate) install_bytes: u64,
@@ -28,32 +31,64 @@ const MARGIN: u64 = 16 << 20;
 
 /// Copies away everything in the scope. When this returns, a power cut cannot undo it.
 pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, SnapshotError> {
-    let Captured { root, folder, transaction, active_units, install_bytes } = what;
-    manifest::discard(folder)?;
-    let trees: BTreeSet<PathBuf> =
-        scope.trees.iter().map(|tree| resolve_parent(root, tree)).collect::<Result<_, _>>()?;
-    let paths = resolve_all(root, scope, &trees)?;
+    let Captured { root, folder, ours, transaction, units, active_units, install_bytes } = what;
+    let excluded = excluded(root, scope, ours)?;
+    let (trees, paths) = resolve_all(root, scope, &excluded)?;
+    // Before the older snapshot goes: an update that does not fit must not cost the way back from the last one.
     check_room(root, folder, &paths, install_bytes)?;
+    manifest::discard(folder)?;
     durable_files::create_dir(folder, 0o700)?;
     let mut capture = Capture { root, folder, contents: 0, inodes: BTreeMap::new() };
     let mut entries = Vec::with_capacity(paths.len());
     for path in paths {
-        if let Some(node) = capture.node(&path)? {
-            entries.push((RootedPath(path), node));
-        }
+        let node = match capture.node(&path) {
+            // It went while we looked: a program that is still at work removed it.
+            Err(SnapshotError::Io { cause, .. }) if is_absent(&cause) => Node::Absent,
+            other => other?,
+        };
+        entries.push((RootedPath(path), node));
     }
-    // One flush for all contents instead of one for each; the list is written after it.
-    rustix::fs::sync();
-    let trees = trees.into_iter().map(RootedPath).collect();
-    let manifest = Manifest { transaction: transaction.clone(), active_units, trees, entries };
+    flush(folder)?;
+    let rooted = |paths: BTreeSet<PathBuf>| paths.into_iter().map(RootedPath).collect();
+    let manifest = Manifest {
+        transaction: transaction.clone(),
+        units,
+        active_units,
+        trees: rooted(trees),
+        excluded: rooted(excluded),
+        entries,
+    };
     let path = manifest_path(folder);
     let bytes = serde_json::to_vec(&manifest).map_err(|cause| SnapshotError::Manifest { path: path.clone(), cause })?;
     durable_files::replace(&path, &bytes, 0o600)?;
     Ok(manifest)
 }
 
-/// Every path to record, really where it lies, with all folders above: their times change with their content.
-fn resolve_all(root: &Path, scope: &Scope, trees: &BTreeSet<PathBuf>) -> Result<BTreeSet<PathBuf>, SnapshotError> {
+/// One flush for all contents instead of one for each, before the list is written. It says what went wrong, which
+/// `sync` does not.
+fn flush(folder: &Path) -> Result<(), SnapshotError> {
+    let opened = File::open(folder).map_err(at("read", folder))?;
+    rustix::fs::syncfs(opened).map_err(|error| at("flush to the disk", folder)(error.into()))
+}
+
+/// What is left alone within the trees, where it really lies.
+fn excluded(root: &Path, scope: &Scope, ours: &Path) -> Result<BTreeSet<PathBuf>, SnapshotError> {
+    let mut excluded = BTreeSet::new();
+    for lock in scope.locks() {
+        excluded.insert(resolve_parent(root, lock)?.path);
+    }
+    let ours = ours.canonicalize().map_err(at("read", ours))?;
+    excluded.extend(ours.strip_prefix(root).ok().map(Path::to_owned));
+    Ok(excluded)
+}
+
+/// The trees, and every path to record, really where it lies: with all folders above, because their times change
+/// with their content, and with the links that led there.
+fn resolve_all(
+    root: &Path,
+    scope: &Scope,
+    excluded: &BTreeSet<PathBuf>,
+) -> Result<(BTreeSet<PathBuf>, BTreeSet<PathBuf>), SnapshotError> {
     let mut paths = BTreeSet::from([PathBuf::new()]);
     let mut add = |path: PathBuf| {
         for above in path.ancestors() {
@@ -63,31 +98,58 @@ fn resolve_all(root: &Path, scope: &Scope, trees: &BTreeSet<PathBuf>) -> Result<
         }
     };
     for path in &scope.paths {
-        add(resolve_parent(root, path)?);
-        // A folder that is a symbolic link: what is written "into" it lies elsewhere.
-        add(path.clone());
+        let resolved = resolve_parent(root, path)?;
+        if let Some(target) = linked_conffile(root, &resolved.path)? {
+            with_siblings(&target).into_iter().for_each(&mut add);
+        }
+        resolved.links.into_iter().for_each(&mut add);
+        add(resolved.path);
     }
-    for tree in trees {
-        add(tree.clone());
-        for path in walk_tree(root, tree)? {
-            add(path);
+    let mut trees = BTreeSet::new();
+    for tree in &scope.trees {
+        let resolved = resolve(root, tree)?;
+        resolved.links.into_iter().for_each(&mut add);
+        // A link to the root itself declares nothing that could be copied away.
+        if !resolved.path.as_os_str().is_empty() {
+            trees.insert(resolved.path);
         }
     }
-    Ok(paths)
+    for tree in &trees {
+        add(tree.clone());
+        walk_tree(root, tree, excluded)?.into_iter().for_each(&mut add);
+    }
+    paths.retain(|path| !is_excluded(path, excluded));
+    Ok((trees, paths))
 }
 
-/// Everything below a tree, relative to the root; nothing if it is absent.
-pub(super) fn walk_tree(root: &Path, tree: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+/// The file behind a link in /etc: dpkg writes a conffile through such a link.
+fn linked_conffile(root: &Path, path: &Path) -> Result<Option<PathBuf>, SnapshotError> {
+    let is_link = path.starts_with("etc") && root.join(path).is_symlink();
+    if !is_link {
+        return Ok(None);
+    }
+    let target = resolve(root, path)?.path;
+    let kept_elsewhere = ["dev", "proc", "sys", "run"].iter().any(|folder| target.starts_with(folder));
+    let is_file = root.join(&target).symlink_metadata().is_ok_and(|found| found.is_file());
+    Ok((is_file && !kept_elsewhere).then_some(target))
+}
+
+/// Everything below a tree, relative to the root; nothing if it is absent, or if a link leads elsewhere now.
+pub(super) fn walk_tree(
+    root: &Path,
+    tree: &Path,
+    excluded: &BTreeSet<PathBuf>,
+) -> Result<Vec<PathBuf>, SnapshotError> {
     let top = root.join(tree);
     let mut found = Vec::new();
-    for entry in WalkDir::new(&top).follow_links(false) {
+    if !lies_in_real_folders(root, tree) {
+        return Ok(found);
+    }
+    let relative = |full: &Path| full.strip_prefix(root).unwrap_or(full).to_owned();
+    let walk = WalkDir::new(&top).follow_links(false).follow_root_links(false).into_iter();
+    for entry in walk.filter_entry(|entry| !is_excluded(&relative(entry.path()), excluded)) {
         match entry {
-            Ok(entry) => {
-                let path = entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned();
-                if !is_excluded(&path) {
-                    found.push(path);
-                }
-            }
+            Ok(entry) => found.push(relative(entry.path())),
             Err(error) if error.io_error().is_some_and(is_absent) => {}
             Err(error) => return Err(at("read", &top)(error.into())),
         }
@@ -98,14 +160,30 @@ pub(super) fn walk_tree(root: &Path, tree: &Path) -> Result<Vec<PathBuf>, Snapsh
 fn check_room(root: &Path, folder: &Path, paths: &BTreeSet<PathBuf>, install_bytes: u64) -> Result<(), SnapshotError> {
     let sizes = paths.iter().filter_map(|path| root.join(path).symlink_metadata().ok());
     let copied: u64 = sizes.filter(|metadata| metadata.is_file()).map(|metadata| metadata.len()).sum();
-    let needed = copied.saturating_add(install_bytes).saturating_add(MARGIN);
+    let copied = copied.saturating_sub(occupied(folder));
     let above = folder.parent().unwrap_or(root);
-    let room = rustix::fs::statvfs(above).map_err(|error| at("ask for the free room of", above)(error.into()))?;
+    let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
+    if device(above) == device(root) {
+        return demand_room(above, copied.saturating_add(install_bytes));
+    }
+    demand_room(above, copied)?;
+    demand_room(root, install_bytes)
+}
+
+fn demand_room(path: &Path, bytes: u64) -> Result<(), SnapshotError> {
+    let needed = bytes.saturating_add(MARGIN);
+    let room = rustix::fs::statvfs(path).map_err(|error| at("ask for the free room of", path)(error.into()))?;
     let free = room.f_bavail.saturating_mul(room.f_frsize);
     if free < needed {
-        return Err(SnapshotError::NoRoom { path: above.to_owned(), needed, free });
+        return Err(SnapshotError::NoRoom { path: path.to_owned(), needed, free });
     }
     Ok(())
+}
+
+/// Bytes that an older snapshot gives back when it is discarded.
+fn occupied(folder: &Path) -> u64 {
+    let files = WalkDir::new(folder).into_iter().flatten().filter_map(|entry| entry.metadata().ok());
+    files.filter(std::fs::Metadata::is_file).map(|found| found.blocks().saturating_mul(512)).sum()
 }
 
 struct Capture<'a> {
@@ -117,12 +195,12 @@ struct Capture<'a> {
 }
 
 impl Capture<'_> {
-    /// What is at a path; none for what cannot be put back and needs not be (a socket).
-    fn node(&mut self, path: &Path) -> Result<Option<Node>, SnapshotError> {
+    /// What is at a path.
+    fn node(&mut self, path: &Path) -> Result<Node, SnapshotError> {
         let full = self.root.join(path);
         let found = match full.symlink_metadata() {
             Ok(found) => found,
-            Err(error) if is_absent(&error) => return Ok(Some(Node::Absent)),
+            Err(error) if is_absent(&error) => return Ok(Node::Absent),
             Err(error) => return Err(at("read", &full)(error)),
         };
         let kind = found.file_type();
@@ -132,13 +210,11 @@ impl Capture<'_> {
             Kind::Symlink { target: RootedPath(std::fs::read_link(&full).map_err(at("read the link", &full))?) }
         } else if kind.is_file() {
             self.file(path, &full, &found)?
-        } else if kind.is_socket() {
-            return Ok(None);
         } else {
             Kind::Special { mode: found.mode(), device: found.rdev() }
         };
         let metadata = metadata(&full, &found).map_err(at("read the attributes of", &full))?;
-        Ok(Some(Node::Present(Present { kind, metadata, identity: identity(&found) })))
+        Ok(Node::Present(Present { kind, metadata, identity: identity(&found) }))
     }
 
     fn file(&mut self, path: &Path, full: &Path, found: &std::fs::Metadata) -> Result<Kind, SnapshotError> {

@@ -3,7 +3,7 @@
 use super::{SnapshotError, at};
 use crate::transaction::Transaction;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -68,7 +68,7 @@ pub(super) enum Kind {
     Symlink {
         target: RootedPath,
     },
-    /// A device or a named pipe; `mode` holds its type.
+    /// A device, a named pipe or a socket; `mode` holds its type.
     Special {
         mode: u32,
         device: u64,
@@ -100,9 +100,13 @@ pub(super) struct Identity {
 pub(crate) struct Manifest {
     /// The transaction before which it was taken.
     pub(crate) transaction: Transaction,
-    /// Units of the packages that were active.
+    /// Units that the packages hold, before or after the update.
+    pub(crate) units: Vec<String>,
+    /// Those of them that were active.
     pub(crate) active_units: Vec<String>,
     pub(super) trees: Vec<RootedPath>,
+    /// Left alone, with all below.
+    pub(super) excluded: Vec<RootedPath>,
     pub(super) entries: Vec<(RootedPath, Node)>,
 }
 
@@ -114,6 +118,10 @@ impl Manifest {
             Node::Absent => None,
         });
         there.collect()
+    }
+
+    pub(super) fn excluded(&self) -> BTreeSet<PathBuf> {
+        self.excluded.iter().map(|path| path.0.clone()).collect()
     }
 }
 

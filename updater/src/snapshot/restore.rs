@@ -2,18 +2,21 @@
 
 use super::capture::{identity, metadata, walk_tree};
 use super::manifest::{Identity, Kind, Manifest, Metadata, Node, Present, RootedPath, content_path};
-use super::rooted::is_absent;
-use super::scope::is_excluded;
+use super::rooted::{is_absent, lies_in_real_folders};
 use super::{SnapshotError, at};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// Where a file is written before it takes its place. The name is fixed, so a second try writes over the first.
+/// Where a file is written before it takes its place, in the same folder. The name is fixed, so a second try writes
+/// over the first, and short, so it fits beside the longest names.
 const UNFINISHED: &str = ".debfleet-restore";
+
+/// Where a folder goes that took the place of a file or link and holds what nobody declared.
+const ASIDE: &str = ".debfleet-aside";
 
 /// Makes everything in the snapshot's scope what it was. When this returns, a power cut cannot undo it.
 pub(crate) fn restore(root: &Path, folder: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
@@ -36,17 +39,21 @@ pub(super) fn remove_what_was_absent(
     manifest: &Manifest,
     present: &BTreeMap<&Path, &Present>,
 ) -> Result<(), SnapshotError> {
-    let mut doomed: Vec<PathBuf> = Vec::new();
+    let mut doomed: BTreeSet<PathBuf> = BTreeSet::new();
+    let excluded = manifest.excluded();
     for tree in &manifest.trees {
-        doomed.extend(walk_tree(root, &tree.0)?.into_iter().filter(|path| !present.contains_key(path.as_path())));
+        let found = walk_tree(root, &tree.0, &excluded)?;
+        doomed.extend(found.into_iter().filter(|path| !present.contains_key(path.as_path())));
     }
     let absent = manifest.entries.iter().filter(|(_, node)| *node == Node::Absent);
-    doomed.extend(absent.map(|(path, _)| path.0.clone()).filter(|path| !is_excluded(path)));
-    doomed.extend(present.keys().map(|path| unfinished(path)));
+    doomed.extend(absent.map(|(path, _)| path.0.clone()));
+    doomed.extend(present.keys().filter(|path| !path.as_os_str().is_empty()).map(|path| unfinished(path)));
     // What lies in a folder sorts behind it.
-    doomed.sort();
     for path in doomed.iter().rev() {
-        remove(&root.join(path))?;
+        // Behind a link that took a folder's place lies something else; the link itself goes later.
+        if lies_in_real_folders(root, path) {
+            remove(&root.join(path))?;
+        }
     }
     Ok(())
 }
@@ -74,7 +81,7 @@ pub(super) fn put_back(root: &Path, folder: &Path, path: &Path, present: &Presen
     if let (Some(now), false) = (&now, present.kind == Kind::Directory)
         && now.is_dir()
     {
-        std::fs::remove_dir(&full).map_err(at("remove the folder that took the place of", &full))?;
+        clear_folder_away(&full)?;
     }
     match &present.kind {
         Kind::Directory => {
@@ -87,7 +94,11 @@ pub(super) fn put_back(root: &Path, folder: &Path, path: &Path, present: &Presen
             Ok(())
         }
         Kind::HardLink { to } => put_back_hard_link(root, &full, to, now.as_ref()),
-        _ if now.as_ref().is_some_and(|now| is_untouched(now, &present.identity)) => Ok(()),
+        kind if now.as_ref().is_some_and(|now| is_untouched(now, &present.identity))
+            && has_content(&full, folder, kind)? =>
+        {
+            Ok(())
+        }
         Kind::File { content } => {
             let copy = content_path(folder, *content);
             let write = |to: &Path| {
@@ -121,6 +132,43 @@ fn put_back_hard_link(
     take_place(&new, full)
 }
 
+/// Makes room for the file or link that was there. What a script moved into the folder is nobody's to throw away.
+#[expect(clippy::disallowed_methods, reason = "one flush at the end makes all of them durable")]
+fn clear_folder_away(full: &Path) -> Result<(), SnapshotError> {
+    match std::fs::remove_dir(full) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            let free = |number: &u32| full.with_file_name(format!("{ASIDE}-{number}"));
+            let aside = (1..=u32::MAX).map(|number| free(&number)).find(|aside| aside.symlink_metadata().is_err());
+            std::fs::rename(full, aside.unwrap_or_else(|| free(&0))).map_err(at("move aside", full))
+        }
+        other => other.map_err(at("remove the folder that took the place of", full)),
+    }
+}
+
+/// Whether a file that seems untouched holds what it held. After a power cut it may not: its data reached the disk,
+/// and the time that would tell did not.
+fn has_content(full: &Path, folder: &Path, kind: &Kind) -> Result<bool, SnapshotError> {
+    let Kind::File { content } = kind else { return Ok(true) };
+    let copy = content_path(folder, *content);
+    let mut now = BufReader::with_capacity(COMPARED, File::open(full).map_err(at("read", full))?);
+    let mut then = BufReader::with_capacity(COMPARED, File::open(&copy).map_err(at("read", &copy))?);
+    loop {
+        let a = now.fill_buf().map_err(at("read", full))?;
+        let b = then.fill_buf().map_err(at("read", &copy))?;
+        let length = a.len().min(b.len());
+        if length == 0 {
+            return Ok(a.len() == b.len());
+        }
+        if a[..length] != b[..length] {
+            return Ok(false);
+        }
+        now.consume(length);
+        then.consume(length);
+    }
+}
+
+const COMPARED: usize = 64 << 10;
+
 fn is_untouched(now: &std::fs::Metadata, then: &Identity) -> bool {
     identity(now) == *then
 }
@@ -145,9 +193,7 @@ fn take_place(new: &Path, full: &Path) -> Result<(), SnapshotError> {
 }
 
 fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(UNFINISHED);
-    name.into()
+    path.with_file_name(UNFINISHED)
 }
 
 /// Owner before mode, because a change of owner clears setuid; both before attributes, because it clears

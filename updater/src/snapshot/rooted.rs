@@ -8,13 +8,33 @@ use std::path::{Component, Path, PathBuf};
 
 const MAX_LINKS: u32 = 40;
 
-/// Where `path` (relative to `root`) really lies: its folders resolved, its last part left as it is. Folders that
-/// do not exist yet stay as written. The answer is relative to `root` and never leaves it.
-pub(super) fn resolve_parent(root: &Path, path: &Path) -> Result<PathBuf, SnapshotError> {
+/// Where a path really lies, relative to the root and never outside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resolved {
+    pub(super) path: PathBuf,
+    /// The symbolic links that led there, where they really lie.
+    pub(super) links: Vec<PathBuf>,
+}
+
+/// Where `path` (relative to `root`) lies: its folders resolved, its last part left as it is. Folders that do not
+/// exist yet stay as written.
+pub(super) fn resolve_parent(root: &Path, path: &Path) -> Result<Resolved, SnapshotError> {
     let mut rest: VecDeque<OsString> = parts(path).collect();
-    let Some(last) = rest.pop_back() else { return Ok(PathBuf::new()) };
+    let Some(last) = rest.pop_back() else { return Ok(Resolved { path: PathBuf::new(), links: Vec::new() }) };
+    let mut resolved = follow(root, path, rest)?;
+    resolved.path.push(last);
+    Ok(resolved)
+}
+
+/// Where `path` (relative to `root`) leads when also its last part is followed.
+pub(super) fn resolve(root: &Path, path: &Path) -> Result<Resolved, SnapshotError> {
+    follow(root, path, parts(path).collect())
+}
+
+fn follow(root: &Path, path: &Path, mut rest: VecDeque<OsString>) -> Result<Resolved, SnapshotError> {
     let mut resolved = PathBuf::new();
-    let mut links = 0;
+    let mut links = Vec::new();
+    let mut followed = 0;
     while let Some(part) = rest.pop_front() {
         if part == ".." {
             resolved.pop();
@@ -24,8 +44,8 @@ pub(super) fn resolve_parent(root: &Path, path: &Path) -> Result<PathBuf, Snapsh
         let full = root.join(&next);
         match std::fs::read_link(&full) {
             Ok(target) => {
-                links += 1;
-                if links > MAX_LINKS {
+                followed += 1;
+                if followed > MAX_LINKS {
                     return Err(SnapshotError::SymlinkLoop { path: path.to_owned() });
                 }
                 if target.is_absolute() {
@@ -34,6 +54,7 @@ pub(super) fn resolve_parent(root: &Path, path: &Path) -> Result<PathBuf, Snapsh
                 for part in parts(&target).collect::<Vec<_>>().into_iter().rev() {
                     rest.push_front(part);
                 }
+                links.push(next);
             }
             // EINVAL: it is there and no link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => resolved = next,
@@ -41,7 +62,14 @@ pub(super) fn resolve_parent(root: &Path, path: &Path) -> Result<PathBuf, Snapsh
             Err(error) => return Err(at("read the link", &full)(error)),
         }
     }
-    Ok(resolved.join(last))
+    Ok(Resolved { path: resolved, links })
+}
+
+/// Whether every folder above `path` is a real one. Where a script has put a symbolic link in the place of a folder,
+/// what lies behind it is not what `path` meant.
+pub(super) fn lies_in_real_folders(root: &Path, path: &Path) -> bool {
+    let above = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    above.map(|folder| root.join(folder)).all(|folder| folder.symlink_metadata().is_ok_and(|found| found.is_dir()))
 }
 
 /// Whether an error means that nothing is there.
@@ -71,11 +99,23 @@ mod tests {
         symlink("/usr", at("absolute")).unwrap();
         symlink("../../../../etc", at("usr/escape")).unwrap();
         symlink("loop", at("loop")).unwrap();
-        let resolve = |path: &str| resolve_parent(root.path(), Path::new(path)).unwrap();
-        assert_eq!(resolve("lib/systemd/x.service"), Path::new("usr/lib/systemd/x.service"));
-        assert_eq!(resolve("absolute/lib/y"), Path::new("usr/lib/y"));
-        assert_eq!(resolve("usr/escape/passwd"), Path::new("etc/passwd"));
-        assert_eq!(resolve("lib"), Path::new("lib"));
+        let parent = |path: &str| resolve_parent(root.path(), Path::new(path)).unwrap();
+        assert_eq!(parent("lib/systemd/x.service").path, Path::new("usr/lib/systemd/x.service"));
+        assert_eq!(parent("absolute/lib/y").path, Path::new("usr/lib/y"));
+        assert_eq!(parent("usr/escape/passwd").path, Path::new("etc/passwd"));
+        assert_eq!(parent("lib").path, Path::new("lib"));
+        let whole = resolve(root.path(), Path::new("absolute/lib")).unwrap();
+        assert_eq!(whole, Resolved { path: "usr/lib".into(), links: vec!["absolute".into()] });
         assert!(resolve_parent(root.path(), Path::new("loop/x")).is_err());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("opt/real")).unwrap();
+        symlink("/etc", root.path().join("opt/hi")).unwrap();
+        assert!(lies_in_real_folders(root.path(), Path::new("opt/real/file")));
+        assert!(lies_in_real_folders(root.path(), Path::new("opt/hi")));
+        assert!(!lies_in_real_folders(root.path(), Path::new("opt/hi/passwd")));
     }
 }

@@ -23,11 +23,17 @@ pub(crate) struct PackageFootprint<'a> {
 }
 
 /// Files that dpkg and its helpers leave beside a package's file, or move it to.
-const SIBLINGS: [&str; 6] = [".dpkg-new", ".dpkg-tmp", ".dpkg-dist", ".dpkg-old", ".distrib", ".diverted"];
+const SIBLINGS: [&str; 7] =
+    [".dpkg-new", ".dpkg-tmp", ".dpkg-dist", ".dpkg-old", ".dpkg-backup", ".distrib", ".diverted"];
+/// The same beside a configuration file: by dpkg-maintscript-helper and ucf.
+const CONFFILE_SIBLINGS: [&str; 5] = [".dpkg-remove", ".dpkg-bak", ".ucf-new", ".ucf-dist", ".ucf-old"];
+
+/// The longest name that a file system of Linux takes, in bytes. A longer sibling cannot exist.
+const MAX_NAME: usize = 255;
 
 /// Databases that maintainer scripts change through Debian's helpers. All of dpkg's own is here because triggers
 /// reach other packages.
-const DATABASE_TREES: [&str; 15] = [
+const DATABASE_TREES: [&str; 18] = [
     "var/lib/dpkg",
     "etc/alternatives",
     "etc/systemd/system",
@@ -42,6 +48,9 @@ const DATABASE_TREES: [&str; 15] = [
     "etc/rc1.d",
     "etc/rc2.d",
     "etc/rc3.d",
+    "etc/rc4.d",
+    "etc/rc5.d",
+    "etc/rc6.d",
     "etc/rcS.d",
 ];
 const DATABASE_FILES: [&str; 16] = [
@@ -63,7 +72,6 @@ const DATABASE_FILES: [&str; 16] = [
     "etc/shells",
 ];
 
-/// Within the trees, these are held by us while a transaction runs, and carry no data.
 const LOCKS: [&str; 2] = ["var/lib/dpkg/lock", "var/lib/dpkg/lock-frontend"];
 
 impl Scope {
@@ -91,21 +99,33 @@ impl Scope {
     }
 
     fn add_with_siblings(&mut self, path: &Path) {
-        if path.as_os_str().is_empty() {
-            return;
+        if !path.as_os_str().is_empty() {
+            self.paths.extend(with_siblings(path));
         }
-        self.paths.insert(path.to_owned());
-        for ending in SIBLINGS {
-            let mut sibling = path.as_os_str().to_owned();
-            sibling.push(ending);
-            self.paths.insert(sibling.into());
-        }
+    }
+
+    /// Locks within the trees: they are held while a transaction runs, and carry no data.
+    pub(super) fn locks(&self) -> impl Iterator<Item = &'static Path> {
+        LOCKS.iter().map(Path::new)
     }
 }
 
+/// A path, and what dpkg and its helpers may leave beside it.
+pub(super) fn with_siblings(path: &Path) -> Vec<PathBuf> {
+    let more = if path.starts_with("etc") { CONFFILE_SIBLINGS.as_slice() } else { &[] };
+    let name = path.file_name().map_or(0, |name| name.len());
+    let sibling = |ending: &&str| {
+        let mut sibling = path.as_os_str().to_owned();
+        sibling.push(ending);
+        (name + ending.len() <= MAX_NAME).then(|| sibling.into())
+    };
+    let siblings = SIBLINGS.iter().chain(more).filter_map(sibling);
+    std::iter::once(path.to_owned()).chain(siblings).collect()
+}
+
 /// Whether a path inside a tree is left alone.
-pub(super) fn is_excluded(path: &Path) -> bool {
-    LOCKS.iter().any(|lock| path == Path::new(lock))
+pub(super) fn is_excluded(path: &Path, excluded: &BTreeSet<PathBuf>) -> bool {
+    path.ancestors().any(|above| excluded.contains(above))
 }
 
 fn relative(path: &str) -> &Path {

@@ -38,6 +38,15 @@ impl Services {
         units.iter().filter(|unit| self.runs && self.check_active(unit).is_ok()).cloned().collect()
     }
 
+    /// Those of the given units that run, or that systemd is about to start (again).
+    pub(crate) fn running_among(&self, units: &[String]) -> Vec<String> {
+        let is_at_rest = |unit: &str| {
+            let output = self.systemctl(&["is-active", "--", unit]).map(|finished| finished.output);
+            output.is_ok_and(|word| matches!(word.as_str(), "inactive" | "failed" | "unknown"))
+        };
+        units.iter().filter(|unit| self.runs && !is_at_rest(unit)).cloned().collect()
+    }
+
     /// Stops units before their files and data are put back.
     pub(crate) fn stop(&self, units: &[String]) {
         self.tell("stop", units);
