@@ -13,6 +13,10 @@ pub struct Limits {
     pub data_tar_bytes: u64,
     /// Entries in control.tar and data.tar each.
     pub tar_entries: u64,
+    /// The names of all entries of a tar, together.
+    pub tar_name_bytes: u64,
+    /// The dictionary that unpacking an xz stream takes; `xz -9` has 64 MiB.
+    pub dictionary_bytes: u64,
     /// One signature member of a .deb.
     pub signature_bytes: u64,
     /// InRelease, Release or Release.gpg.
@@ -31,6 +35,8 @@ impl Limits {
         control_file_bytes: 8 << 20,
         data_tar_bytes: 8 << 30,
         tar_entries: 1_000_000,
+        tar_name_bytes: 128 << 20,
+        dictionary_bytes: 64 << 20,
         signature_bytes: 64 << 10,
         release_bytes: 4 << 20,
         packages_index_bytes: 256 << 20,

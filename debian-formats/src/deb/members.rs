@@ -68,7 +68,7 @@ impl Members {
         };
         let debian_binary = expect("debian-binary", |name| name == "debian-binary")?;
         let control = expect("control.tar, .gz, .xz or .zst", |name| is_tar(name, "control"))?;
-        let data = expect("data.tar, .gz, .xz, .bz2 or .zst", |name| is_tar(name, "data") || name == "data.tar.bz2")?;
+        let data = expect("data.tar, .gz, .xz or .zst", |name| is_tar(name, "data"))?;
         if debian_binary.size > 64 {
             return Err(DebProblem::Archive("its debian-binary is too long".into()));
         }
@@ -108,9 +108,9 @@ fn read_header(file: &mut (impl Read + Seek), offset: u64, length: u64) -> Resul
     let text = std::str::from_utf8(fields).ok().filter(|text| text.is_ascii() && end == b"`\n");
     let text = text.ok_or_else(|| bad(format!("the member's header at byte {offset} is damaged")))?;
     let (name, rest) = text.split_at(16);
-    let name = name.trim_end();
+    let name = name.trim_end_matches(' ');
     let name = name.strip_suffix('/').unwrap_or(name).to_owned();
-    let size = rest[32..].trim_end();
+    let size = rest[32..].trim_end_matches(' ');
     let size: u64 = Some(size)
         .filter(|size| size.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|size| size.parse().ok())

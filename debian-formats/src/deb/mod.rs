@@ -3,6 +3,7 @@
 //! Reading is stricter than dpkg on purpose: only forms that every tool understands alike pass, so what was
 //! verified here is what dpkg will install.
 
+mod framing;
 mod members;
 mod read;
 mod signature;

@@ -1,11 +1,12 @@
 //! Reading a .deb: its control files and the entries of its data.tar.
 
+use super::framing;
 use super::members::{Member, Members};
 use super::signature::SignatureRole;
 use super::{DebError, DebProblem};
 use crate::control::Control;
 use crate::limits::Limits;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ impl Deb {
             return Err(DebProblem::TooLarge { what: "the package".into(), limit: limits.deb_bytes });
         }
         let members = Members::scan(&mut file)?;
+        framing::check(path, &members.control, limits.control_tar_bytes, &limits)?;
+        framing::check(path, &members.data, limits.data_tar_bytes, &limits)?;
         let control_files = read_control_tar(path, &members.control.name, &limits)?;
         let text = control_files
             .get("control")
@@ -69,7 +72,16 @@ impl Deb {
             .map_err(|_| tar_problem(&members.control.name, "the control file is not UTF-8"))?;
         let control = text.parse()?;
         let deb = Self { path: path.to_owned(), limits, members, control, control_files };
-        deb.walk_data(&mut |_, _| Ok(()))?;
+        let mut entries = 0;
+        deb.walk_data(&mut |_, _| {
+            entries += 1;
+            Ok(())
+        })?;
+        // dpkg-deb writes at least the root. Without any entry, zeros at the end of an uncompressed control.tar could
+        // be moved here, and the package would install nothing.
+        if entries == 0 {
+            return Err(tar_problem(&deb.members.data.name, "it is empty; even a package without files holds `./`"));
+        }
         Ok(deb)
     }
 
@@ -101,7 +113,9 @@ impl Deb {
         &self,
         mut visit: impl FnMut(&TarEntry, &mut dyn Read) -> std::io::Result<()>,
     ) -> Result<(), DebError> {
-        self.walk_data(&mut visit).map_err(|problem| self.error(problem))
+        let name = &self.members.data.name;
+        let outcome = self.walk_data(&mut |entry, content| visit(entry, content).map_err(|error| broken(name, &error)));
+        outcome.map_err(|problem| self.error(problem))
     }
 
     /// The content of one regular file in data.tar, if it is there; refused above `policy_file_bytes`.
@@ -156,11 +170,15 @@ impl Deb {
         let mut package = open_debpkg(&self.path)?;
         let data = package.data().map_err(|error| tar_problem(&self.members.data.name, &error.to_string()))?;
         let name = &self.members.data.name;
-        walk_tar(data.into_inner(), name, self.limits.data_tar_bytes, self.limits.tar_entries, visit)
+        walk_tar(data.into_inner(), name, self.limits.data_tar_bytes, &self.limits, visit)
     }
 }
 
-type Visit<'a> = &'a mut dyn FnMut(&TarEntry, &mut dyn Read) -> std::io::Result<()>;
+type Visit<'a> = &'a mut dyn FnMut(&TarEntry, &mut dyn Read) -> Result<(), DebProblem>;
+
+fn broken(member: &str, error: &std::io::Error) -> DebProblem {
+    tar_problem(member, &format!("it is damaged or truncated: {error}"))
+}
 
 fn tar_problem(member: &str, problem: &str) -> DebProblem {
     DebProblem::Tar { member: member.to_owned(), problem: problem.to_owned() }
@@ -176,15 +194,19 @@ fn read_control_tar(path: &Path, member: &str, limits: &Limits) -> Result<BTreeM
     let control = package.control().map_err(|error| tar_problem(member, &error.to_string()))?;
     let mut files = BTreeMap::new();
     let limit = limits.control_file_bytes;
-    walk_tar(control.into_inner(), member, limits.control_tar_bytes, limits.tar_entries, &mut |entry, content| {
-        if entry.kind == EntryKind::File {
-            if entry.size > limit {
-                return Err(std::io::Error::other(format!("{} is larger than {limit} bytes", entry.path)));
-            }
-            let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes)?;
-            files.insert(entry.path.clone(), bytes);
+    walk_tar(control.into_inner(), member, limits.control_tar_bytes, limits, &mut |entry, content| {
+        match entry.kind {
+            EntryKind::Directory if entry.path.is_empty() => return Ok(()),
+            EntryKind::File if !entry.path.contains('/') => {}
+            // dpkg refuses to install what holds more than plain files here, and unpacks it by another program.
+            _ => return Err(tar_problem(member, &format!("{:?} is not a plain file at its top", entry.path))),
         }
+        if entry.size > limit {
+            return Err(DebProblem::TooLarge { what: format!("the file {} of {member}", entry.path), limit });
+        }
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).map_err(|error| broken(member, &error))?;
+        files.insert(entry.path.clone(), bytes);
         Ok(())
     })?;
     Ok(files)
@@ -192,33 +214,36 @@ fn read_control_tar(path: &Path, member: &str, limits: &Limits) -> Result<BTreeM
 
 /// Longest path or link target, in bytes: PATH_MAX.
 const MAX_NAME: u64 = 4096;
+const BLOCK: usize = 512;
 
 /// Walks a tar, refusing what dpkg would read differently or Policy forbids: paths that leave the root, entries
-/// below a symbolic link, a path twice, devices, pax headers, and more than the bounds.
+/// below what is no folder, a path twice, devices, pax headers, anything behind the end, and more than the bounds.
 fn walk_tar(
     reader: impl Read,
     member: &str,
     max_bytes: u64,
-    max_entries: u64,
+    limits: &Limits,
     visit: Visit<'_>,
 ) -> Result<(), DebProblem> {
     let bad = |problem: String| tar_problem(member, &problem);
-    let broken = |error: std::io::Error| tar_problem(member, &format!("it is damaged or truncated: {error}"));
+    let broken = |error: std::io::Error| broken(member, &error);
+    let too_large = || DebProblem::TooLarge { what: format!("{member}, uncompressed,"), limit: max_bytes };
     // One byte above the bound, so that reaching it is noticed.
     let mut archive = tar::Archive::new(reader.take(max_bytes.saturating_add(1)));
-    let (mut count, mut total) = (0u64, 0u64);
-    let mut seen = BTreeSet::new();
-    let mut symlinks = BTreeSet::new();
+    let (mut count, mut total, mut names) = (0u64, 0u64, 0u64);
+    // Every path, and whether it is a folder.
+    let mut seen: BTreeMap<String, bool> = BTreeMap::new();
     let (mut long_name, mut long_link) = (None, None);
     for entry in archive.entries().map_err(broken)?.raw(true) {
         let mut entry = entry.map_err(broken)?;
+        check_header(entry.header()).map_err(bad)?;
         count += 1;
-        total = total.saturating_add(entry.size()).saturating_add(512);
-        if count > max_entries {
-            return Err(bad(format!("it has more than {max_entries} entries")));
+        total = total.saturating_add(entry.size()).saturating_add(BLOCK as u64);
+        if count > limits.tar_entries {
+            return Err(bad(format!("it has more than {} entries", limits.tar_entries)));
         }
         if total > max_bytes {
-            return Err(DebProblem::TooLarge { what: format!("{member}, uncompressed,"), limit: max_bytes });
+            return Err(too_large());
         }
         let kind = entry.header().entry_type();
         if kind.is_gnu_longname() || kind.is_gnu_longlink() {
@@ -228,7 +253,9 @@ fn walk_tar(
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(broken)?;
             let slot = if kind.is_gnu_longname() { &mut long_name } else { &mut long_link };
-            *slot = Some(bytes);
+            if slot.replace(bytes).is_some() {
+                return Err(bad("an entry in it has two long names".into()));
+            }
             continue;
         }
         let name = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
@@ -241,7 +268,7 @@ fn walk_tar(
                 .ok_or_else(|| bad(format!("the link {path:?} has no readable target")))
         };
         let kind = match kind {
-            tar::EntryType::Regular | tar::EntryType::Continuous => EntryKind::File,
+            tar::EntryType::Regular => EntryKind::File,
             tar::EntryType::Directory => EntryKind::Directory,
             tar::EntryType::Symlink => EntryKind::Symlink(link()?),
             tar::EntryType::Link => EntryKind::HardLink(safe_path(link()?.as_bytes()).map_err(bad)?),
@@ -252,27 +279,88 @@ fn walk_tar(
                 )));
             }
         };
-        if let Some(above) = ancestors(&path).find(|above| symlinks.contains(*above)) {
-            return Err(bad(format!("{path:?} would be written through the symbolic link {above:?}")));
+        let is_folder = kind == EntryKind::Directory;
+        // dpkg takes such a file for a folder, and does not skip the content of what is no file.
+        if !is_folder && text_of(&name).is_none_or(|name| name.is_empty() || name.ends_with('/')) {
+            return Err(bad(format!("{path:?} has the name of a folder and is none")));
+        }
+        if kind != EntryKind::File && entry.size() > 0 {
+            return Err(bad(format!("{path:?} is no file and has content")));
+        }
+        if let Some(above) = ancestors(&path).find(|above| seen.get(*above).is_some_and(|is_folder| !is_folder)) {
+            return Err(bad(format!("{path:?} would be written through {above:?}, which is no folder")));
+        }
+        let below = format!("{path}/");
+        if !is_folder && seen.range(below.clone()..).next().is_some_and(|(other, _)| other.starts_with(&below)) {
+            return Err(bad(format!("{path:?} is no folder, and entries before it lie below it")));
         }
         if let EntryKind::HardLink(target) = &kind
-            && !seen.contains(target)
+            && seen.get(target).is_none_or(|is_folder| *is_folder)
         {
             return Err(bad(format!(
-                "the hard link {path:?} points at {target:?}, which is not in the package before it"
+                "the hard link {path:?} points at {target:?}, which is no file of the package before it"
             )));
         }
-        if matches!(kind, EntryKind::Symlink(_)) {
-            symlinks.insert(path.clone());
+        names += path.len() as u64;
+        if names > limits.tar_name_bytes {
+            return Err(DebProblem::TooLarge {
+                what: format!("the list of names in {member}"),
+                limit: limits.tar_name_bytes,
+            });
         }
-        if !seen.insert(path.clone()) {
+        if seen.insert(path.clone(), is_folder).is_some() {
             return Err(bad(format!("{path:?} stands in it twice")));
         }
         let header = entry.header();
         let mode = header.mode().map_err(broken)? & 0o7777;
         let mtime = header.mtime().map_err(broken)?;
         let found = TarEntry { path, kind, mode, size: entry.size(), mtime };
-        visit(&found, &mut entry).map_err(broken)?;
+        visit(&found, &mut entry)?;
+    }
+    if long_name.is_some() || long_link.is_some() {
+        return Err(bad("it ends with a long name that belongs to no entry".into()));
+    }
+    let mut rest = archive.into_inner();
+    match check_end(&mut rest).map_err(broken)? {
+        _ if rest.limit() == 0 => Err(too_large()),
+        End::Good => Ok(()),
+        End::Missing => Err(bad("it is truncated: the two blocks of zeros that end a tar are missing".into())),
+        End::More => Err(bad("something stands behind its end, where dpkg does not look".into())),
+    }
+}
+
+/// What stands behind the first block of zeros, which the walk has read.
+enum End {
+    Good,
+    Missing,
+    More,
+}
+
+/// Nothing but zeros, at least one block of them.
+fn check_end(reader: &mut impl Read) -> std::io::Result<End> {
+    let mut buffer = [0; 16 * BLOCK];
+    let mut zeros = 0;
+    loop {
+        match reader.read(&mut buffer)? {
+            0 if zeros < BLOCK => return Ok(End::Missing),
+            0 => return Ok(End::Good),
+            read if buffer[..read].iter().any(|byte| *byte != 0) => return Ok(End::More),
+            read => zeros = zeros.saturating_add(read),
+        }
+    }
+}
+
+/// Only headers that every reader takes alike: ustar's or GNU's, the size in plain octal digits.
+fn check_header(header: &tar::Header) -> Result<(), String> {
+    if header.as_ustar().is_none() && header.as_gnu().is_none() {
+        return Err("an entry's header is neither ustar's nor GNU's".into());
+    }
+    let size = &header.as_old().size;
+    let digits = size.iter().skip_while(|byte| **byte == b' ').take_while(|byte| (b'0'..=b'7').contains(*byte)).count();
+    let filler = size.iter().rev().take_while(|byte| [b' ', 0].contains(*byte)).count();
+    let leading = size.iter().take_while(|byte| **byte == b' ').count();
+    if digits == 0 || leading + digits + filler != size.len() {
+        return Err("the size of an entry is not an octal number".into());
     }
     Ok(())
 }
