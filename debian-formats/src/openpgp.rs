@@ -22,6 +22,9 @@ use pgp::types::{
 use std::fmt;
 use std::io::Read;
 
+const ARMOR: &[u8] = b"-----BEGIN";
+const KEY_BLOCK: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+
 /// What may go wrong with keys and signatures.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenPgpError {
@@ -167,7 +170,8 @@ impl SigningKey {
         if text.contains("BEGIN PGP PUBLIC KEY BLOCK") {
             return Err(wrong("it is a public key; the secret one is needed to sign".into()));
         }
-        let (inner, _) = SignedSecretKey::from_string(text).map_err(|error| wrong(error.to_string()))?;
+        let (inner, _) = SignedSecretKey::from_string(text)
+            .map_err(|_| wrong("it is damaged, or something else altogether".into()))?;
         if inner.primary_key.secret_params().is_encrypted() {
             return Err(wrong("it is locked with a passphrase".into()));
         }
@@ -270,13 +274,22 @@ impl Keyring {
         if bytes.windows(27).any(|window| window == b"BEGIN PGP PRIVATE KEY BLOCK") {
             return Err(wrong(&"it is a secret key; give the public keyring (the .gpg or .asc beside it)"));
         }
-        let keys: Vec<SignedPublicKey> = if bytes.starts_with(b"-----BEGIN") {
-            let (keys, _) = SignedPublicKey::from_armor_many(bytes).map_err(|error| wrong(&error))?;
-            keys.collect::<Result<_, _>>().map_err(|error| wrong(&error))?
+        // The library's words are about its own insides.
+        let damaged = |_| wrong(&"it is damaged, or holds something else beside keys");
+        let mut keys: Vec<SignedPublicKey> = Vec::new();
+        if bytes.starts_with(ARMOR) {
+            let text = std::str::from_utf8(bytes).map_err(|_| wrong(&"it is armoured, but not text"))?;
+            // `cat a.asc b.asc` makes a keyring of several armoured blocks.
+            let blocks = text.match_indices(KEY_BLOCK).map(|(at, _)| at);
+            let ends = blocks.clone().skip(1).chain([text.len()]);
+            for (begin, end) in blocks.zip(ends) {
+                let (block, _) = SignedPublicKey::from_armor_many(&bytes[begin..end]).map_err(damaged)?;
+                keys.append(&mut block.collect::<Result<_, _>>().map_err(damaged)?);
+            }
         } else {
-            let keys = SignedPublicKey::from_bytes_many(bytes).map_err(|error| wrong(&error))?;
-            keys.collect::<Result<_, _>>().map_err(|error| wrong(&error))?
-        };
+            let found = SignedPublicKey::from_bytes_many(bytes).map_err(damaged)?;
+            keys = found.collect::<Result<_, _>>().map_err(damaged)?;
+        }
         if keys.is_empty() {
             return Err(OpenPgpError::EmptyKeyring);
         }
@@ -307,20 +320,25 @@ impl Keyring {
 
     /// Checks a detached signature, binary or armoured, over data; says who made it.
     pub fn verify_detached(&self, signature: &[u8], data: impl Read) -> Result<Fingerprint, OpenPgpError> {
-        let parsed = if signature.starts_with(b"-----BEGIN") {
-            DetachedSignature::from_armor_single(signature).map(|(signature, _)| signature)
+        let parsed = if signature.starts_with(ARMOR) {
+            DetachedSignature::from_armor_many(signature).and_then(|(found, _)| found.collect::<Result<Vec<_>, _>>())
         } else {
-            DetachedSignature::from_bytes(signature)
+            DetachedSignature::from_bytes_many(signature).and_then(Iterator::collect)
         };
-        let parsed = parsed.map_err(|error| OpenPgpError::NoSignature(error.to_string()))?;
-        self.check(&parsed.signature, &[SignatureType::Binary], data)
+        match parsed.as_deref() {
+            Ok([one]) => self.check(&one.signature, &[SignatureType::Binary], data),
+            Ok([]) => Err(OpenPgpError::NoSignature("it is empty".into())),
+            Ok(_) => Err(OpenPgpError::NoSignature("there is more than one where one belongs".into())),
+            Err(_) => Err(OpenPgpError::NoSignature("it is damaged, or no OpenPGP signature at all".into())),
+        }
     }
 
     /// Checks a text that is signed within itself, and gives exactly the text that was signed. With several
     /// signatures, one by a trusted key is enough, and none by a trusted key may be wrong.
     pub fn verify_cleartext(&self, message: &str) -> Result<VerifiedText, OpenPgpError> {
-        let (message, _) = CleartextSignedMessage::from_string(message)
-            .map_err(|error| OpenPgpError::NoSignature(error.to_string()))?;
+        let (message, _) = CleartextSignedMessage::from_string(message).map_err(|_| {
+            OpenPgpError::NoSignature("it is not one text that is signed within itself, or it is damaged".into())
+        })?;
         let signed = message.signed_text();
         let kinds = [SignatureType::Text, SignatureType::Binary];
         let mut outcome = Err(OpenPgpError::NoSignature("the text carries none".into()));
@@ -350,6 +368,15 @@ impl Keyring {
         if !signature.hash_alg().is_some_and(|hash| strong.contains(&hash)) {
             return Err(refused("its hash algorithm is too weak"));
         }
+        let subpackets = signature.config().map_or(&[][..], |config| &config.hashed_subpackets);
+        if subpackets.iter().any(|subpacket| matches!(subpacket.data, SubpacketData::SignatureExpirationTime(_))) {
+            return Err(refused(
+                "it expires, which a device without a sure clock cannot judge; make one that does not",
+            ));
+        }
+        if subpackets.iter().any(|subpacket| subpacket.is_critical && !is_understood(&subpacket.data)) {
+            return Err(refused("it names a critical condition that is not understood here (RFC 9580, 5.2.3.7)"));
+        }
         signature.verify(&key.primary_key, data).map_err(|_| OpenPgpError::BadSignature { signer })?;
         Ok(signer)
     }
@@ -357,6 +384,15 @@ impl Keyring {
     fn issuer_of(&self, signature: &Signature) -> Result<&SignedPublicKey, OpenPgpError> {
         let fingerprints = signature.issuer_fingerprint();
         let ids = signature.issuer_key_id();
+        let is_subkey_of = |key: &&SignedPublicKey| {
+            key.public_subkeys
+                .iter()
+                .any(|sub| fingerprints.contains(&&sub.key.fingerprint()) || ids.contains(&&sub.key.legacy_key_id()))
+        };
+        if let Some(key) = self.keys.iter().find(is_subkey_of) {
+            let reason = "it was made by a subkey; sign with the primary key (gpg: --local-user FINGERPRINT!)";
+            return Err(OpenPgpError::RefusedSignature { signer: Fingerprint::of(key)?, reason });
+        }
         let issued_by = |key: &SignedPublicKey| {
             if fingerprints.is_empty() {
                 ids.contains(&&key.legacy_key_id())
@@ -374,6 +410,17 @@ impl Keyring {
     }
 }
 
+/// What a critical subpacket may say: who signed, and when.
+fn is_understood(data: &SubpacketData) -> bool {
+    matches!(
+        data,
+        SubpacketData::SignatureCreationTime(_)
+            | SubpacketData::IssuerKeyId(_)
+            | SubpacketData::IssuerFingerprint(_)
+            | SubpacketData::SignersUserID(_)
+    )
+}
+
 fn check_usable(key: &SignedPublicKey) -> Result<(), OpenPgpError> {
     let fingerprint = Fingerprint::of(key)?;
     let unusable = |reason| OpenPgpError::UnusableKey { fingerprint, reason };
@@ -386,7 +433,21 @@ fn check_usable(key: &SignedPublicKey) -> Result<(), OpenPgpError> {
     if key.details.users.is_empty() {
         return Err(unusable("it carries no user id"));
     }
-    key.details.verify_bindings(&key.primary_key).map_err(|_| unusable("its own certification does not fit"))
+    key.details.verify_bindings(&key.primary_key).map_err(|_| unusable("its own certification does not fit"))?;
+    for user in &key.details.users {
+        // A later certification replaces an earlier one (RFC 9580, 5.2.3.10).
+        let Some(newest) = user.signatures.iter().max_by_key(|signature| signature.created()) else { continue };
+        if newest.key_expiration_time().is_some() {
+            return Err(unusable(
+                "it expires, which a device without a sure clock cannot judge; use one that does not, such as \
+                 `debfleet key new` makes, and replace it when its time has come",
+            ));
+        }
+        if !newest.key_flags().sign() {
+            return Err(unusable("it may not sign data, or its certification was revoked"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use debian_formats::limits::Limits;
 use debian_formats::openpgp::SigningKey;
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
-use std::io::{Read, Write};
+use std::io::Write;
 use xz2::write::XzEncoder;
 
 const CONTROL: &str = "Package: hi\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: hi\n";
@@ -97,8 +97,11 @@ fn open_data(name: &str, data: &[u8]) -> Result<Deb, String> {
     open(&archive(("control.tar.xz", &xz(&control_tar())), (name, data), None), Limits::DEFAULT)
 }
 
-/// What a package would install: its control files and entries. None when it is refused.
-fn meaning(bytes: &[u8], key: &SigningKey) -> Option<(String, Vec<(TarEntry, Vec<u8>)>)> {
+/// What a package would install: its control files, and its entries with their contents.
+type Meaning = (String, Vec<(TarEntry, Vec<u8>)>);
+
+/// None when the package is refused.
+fn meaning(bytes: &[u8], key: &SigningKey) -> Option<Meaning> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let deb = Deb::open(file.path(), Limits::DEFAULT).ok()?;

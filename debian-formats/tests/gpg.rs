@@ -1,0 +1,247 @@
+//! Keys and signatures that the real gpg made, and what the real gpgv says of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use debian_formats::openpgp::{Keyring, SigningKey};
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A gpg of its own.
+struct Gpg {
+    home: TempDir,
+}
+
+impl Gpg {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        let mut file = std::fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut file, content).unwrap();
+        path
+    }
+
+    fn try_run(&self, arguments: &[&str]) -> Output {
+        let quiet = ["--quiet", "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""];
+        let command = &mut Command::new("gpg");
+        command.env("GNUPGHOME", self.home.path()).args(quiet).args(arguments).output().unwrap()
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.try_run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn key(&self, name: &str, algorithm: &str, usage: &str, expires: &str) {
+        self.run(&["--quick-gen-key", &format!("{name} <{name}@example.org>"), algorithm, usage, expires]);
+    }
+
+    fn fingerprint(&self, name: &str) -> String {
+        let listed = String::from_utf8(self.run(&["--with-colons", "--list-keys", name])).unwrap();
+        listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned()
+    }
+
+    fn keyring(&self, name: &str) -> Vec<u8> {
+        self.run(&["--export", name])
+    }
+
+    fn sign(&self, name: &str, options: &[&str]) -> Vec<u8> {
+        let data = self.write("data", b"data\n");
+        let arguments = [&["--local-user", name], options, &["--output", "-", "--detach-sign", data.to_str().unwrap()]];
+        self.run(&arguments.concat())
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        let _ = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).output();
+    }
+}
+
+/// gpgv's verdict on a text signed within itself, and the text that it says was signed.
+fn gpgv(folder: &Path, keyring: &Path, message: &[u8]) -> Option<Vec<u8>> {
+    let (file, out) = (folder.join("message"), folder.join("text"));
+    std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), message).unwrap();
+    let _ = std::fs::remove_file(&out);
+    let command = &mut Command::new("gpgv");
+    let output = command.arg("--homedir").arg(folder).arg("--keyring").arg(keyring).arg("--output").arg(&out).arg(file);
+    output.output().unwrap().status.success().then(|| std::fs::read(&out).unwrap())
+}
+
+#[track_caller]
+fn refused(keyring: &[u8], word: &str) {
+    let error = Keyring::from_bytes(keyring).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains(word), "{error}");
+    assert!(!error.contains("backtrace") && error.len() < 300, "{error}");
+}
+
+#[test]
+fn keys_that_cannot_be_used() {
+    let gpg = Gpg::new();
+    gpg.key("good", "ed25519", "sign", "never");
+    gpg.key("expiring", "ed25519", "sign", "1y");
+    gpg.key("certifying", "ed25519", "cert", "never");
+    gpg.key("rsa", "rsa2048", "sign", "never");
+    gpg.key("revoked", "ed25519", "sign", "never");
+    let revocation = gpg.path(&format!("openpgp-revocs.d/{}.rev", gpg.fingerprint("revoked")));
+    let revocation = std::fs::read_to_string(revocation).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    gpg.run(&["--import", gpg.write("revocation", revocation.as_bytes()).to_str().unwrap()]);
+
+    let good = gpg.keyring("good");
+    Keyring::from_bytes(&good).unwrap();
+    for (name, word) in
+        [("expiring", "expires"), ("certifying", "may not sign"), ("rsa", "only Ed25519"), ("revoked", "revoked")]
+    {
+        refused(&gpg.keyring(name), word);
+        refused(&[good.as_slice(), &gpg.keyring(name)].concat(), word);
+    }
+    refused(b"", "no key");
+    refused(b"hello", "key");
+    refused(&good[..100], "damaged");
+    refused(&[good.as_slice(), b"garbage"].concat(), "damaged");
+    refused(&gpg.sign("good", &[]), "key");
+}
+
+#[test]
+fn every_armoured_block_of_a_keyring_counts() {
+    let gpg = Gpg::new();
+    gpg.key("one", "ed25519", "sign", "never");
+    gpg.key("two", "ed25519", "sign", "never");
+    let armored = [gpg.run(&["--armor", "--export", "one"]), gpg.run(&["--armor", "--export", "two"])].concat();
+    let ring = Keyring::from_bytes(&armored).unwrap();
+    assert_eq!(ring.fingerprints().unwrap().len(), 2);
+    for name in ["one", "two"] {
+        assert!(ring.verify_detached(&gpg.sign(name, &[]), &b"data\n"[..]).is_ok(), "{name}");
+    }
+    let again = Keyring::from_bytes(ring.to_armor().unwrap().as_bytes()).unwrap();
+    assert_eq!(again.fingerprints().unwrap(), ring.fingerprints().unwrap());
+}
+
+#[test]
+fn signatures_that_do_not_count() {
+    let gpg = Gpg::new();
+    gpg.key("good", "ed25519", "sign", "never");
+    gpg.key("other", "ed25519", "sign", "never");
+    gpg.key("parent", "ed25519", "sign", "never");
+    gpg.run(&["--quick-add-key", &gpg.fingerprint("parent"), "ed25519", "sign", "never"]);
+    let ring = Keyring::from_bytes(&[gpg.keyring("good"), gpg.keyring("parent")].concat()).unwrap();
+    let check = |signature: &[u8]| ring.verify_detached(signature, &b"data\n"[..]).map_err(|error| error.to_string());
+
+    let good = gpg.sign("good", &[]);
+    assert_eq!(check(&good).unwrap().to_string(), gpg.fingerprint("good"));
+    check(&gpg.sign("good", &["--armor"])).unwrap();
+    check(&gpg.sign(&format!("{}!", gpg.fingerprint("parent")), &[])).unwrap();
+    for (signature, word) in [
+        (gpg.sign("good", &["--textmode"]), "another purpose"),
+        (gpg.sign("good", &["--digest-algo", "SHA1"]), "too weak"),
+        (gpg.sign("good", &["--ask-sig-expire", "--default-sig-expire", "1d"]), "expires"),
+        (gpg.sign("good", &["--sig-notation", "!condition@example.org=x"]), "critical"),
+        (gpg.sign("parent", &[]), "subkey"),
+        (gpg.sign("other", &[]), "not among the trusted keys"),
+        ([good.clone(), good.clone()].concat(), "more than one"),
+        ([good.clone(), gpg.sign("other", &[])].concat(), "more than one"),
+        ([gpg.sign("other", &[]), good.clone()].concat(), "more than one"),
+        ([good.as_slice(), b"garbage"].concat(), "damaged"),
+        (good[..40].to_vec(), "damaged"),
+        (b"".to_vec(), "empty"),
+        (b"hello".to_vec(), "damaged"),
+    ] {
+        let error = check(&signature).unwrap_err();
+        assert!(error.contains(word) && !error.contains("backtrace"), "{word}: {error}");
+    }
+}
+
+const TEXT: &str = "Origin: x\nSuite: stable\n- dashed\n-----BEGIN\nFrom x  \nlast\n";
+
+/// Whatever is accepted, gpgv accepts too, and reads the same text.
+#[test]
+fn a_signed_text_is_read_as_gpgv_reads_it() {
+    let gpg = Gpg::new();
+    let key = SigningKey::generate("test <t@example.org>", Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
+    let ring = key.public_keyring();
+    let ring_file = gpg.write("ring.gpg", &ring.to_bytes().unwrap());
+    gpg.run(&["--import", gpg.write("key", key.to_armor().unwrap().as_bytes()).to_str().unwrap()]);
+    let text = gpg.write("text-to-sign", TEXT.as_bytes());
+    let by_gpg = gpg.run(&["--output", "-", "--clear-sign", text.to_str().unwrap()]);
+    let by_gpg = String::from_utf8(by_gpg).unwrap();
+    let by_us = key.sign_cleartext(TEXT, Timestamp::from_second(1_700_000_001).unwrap()).unwrap();
+
+    let same = |message: &str, what: &str| {
+        let ours = ring.verify_cleartext(message).ok();
+        let theirs = gpgv(gpg.home.path(), &ring_file, message.as_bytes());
+        let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+        if let Some(ours) = &ours {
+            // gpgv wants the right Hash header, which RFC 9580, 7.1, says to ignore; the text must be the one that was
+            // signed all the same.
+            let theirs = theirs.map_or(TEXT.to_owned(), |text| String::from_utf8(text).unwrap());
+            assert_eq!(lines(&ours.text), lines(&theirs), "{what}:\n{message}");
+        }
+        ours.is_some()
+    };
+    for message in [&by_gpg, &by_us] {
+        assert!(same(message, "the honest message"));
+        let head = "-----BEGIN PGP SIGNED MESSAGE-----\n";
+        let second = message.replace("Suite: stable", "Suite: evil");
+        let signature_at = message.find("-----BEGIN PGP SIGNATURE").unwrap();
+        let tricks = [
+            ("text before", format!("Suite: evil\n{message}")),
+            ("text after", format!("{message}Suite: evil\n")),
+            ("blank lines around", format!("\n\n{message}\n\n")),
+            ("the message twice", format!("{message}{message}")),
+            ("another message before", format!("{second}{message}")),
+            ("another message after", format!("{message}{second}")),
+            ("carriage returns", message.replace('\n', "\r\n")),
+            ("one carriage return", message.replace("stable\n", "stable\r\n")),
+            ("a lone carriage return", message.replace("stable", "sta\rble")),
+            ("blanks at line ends", message.replace("stable\n", "stable \t\n")),
+            ("other blanks at line ends", message.replace("stable\n", "stable\u{b}\n")),
+            ("a no-break space", message.replace("stable\n", "stable\u{a0}\n")),
+            ("NUL", message.replace("stable", "stable\0")),
+            ("needless dash escape", message.replace("Suite", "- Suite")),
+            ("no dash escape", message.replace("- - dashed", "- dashed")),
+            ("a lone dash escape", message.replace("- - dashed", "- ")),
+            ("a line less", message.replace("Suite: stable\n", "")),
+            ("a blank line more", message.replace("Suite: stable\n", "Suite: stable\n\n")),
+            ("a blank line at the end", format!("{}\n{}", &message[..signature_at], &message[signature_at..])),
+            ("no Hash", message.replacen("Hash: SHA256\n", "", 1).replacen("Hash: SHA512\n", "", 1)),
+            ("another Hash", message.replacen("Hash: SHA", "Hash: MD5,SHA", 1)),
+            ("a wrong Hash", message.replacen("SHA256\n", "SHA1\n", 1).replacen("SHA512\n", "SHA1\n", 1)),
+            ("a field as header", message.replacen(head, &format!("{head}Suite: evil\n"), 1)),
+            ("a Comment as header", message.replacen(head, &format!("{head}Comment: evil\n"), 1)),
+            ("NotDashEscaped", message.replacen(head, &format!("{head}NotDashEscaped: yes\n"), 1)),
+            ("a Hash with blanks", message.replacen("Hash: ", "Hash:  ", 1)),
+            ("blanks in the line between", message.replacen("\n\n", "\n \t\n", 1)),
+            ("text in the line between", message.replacen("\n\n", "\nSuite: evil\n\n", 1)),
+            ("blanks behind the first line", message.replacen(head, "-----BEGIN PGP SIGNED MESSAGE-----  \n", 1)),
+            ("no end of the signature", message.replace("-----END PGP SIGNATURE-----", "")),
+            ("no signature", message[..signature_at].to_owned()),
+            ("a comment in the signature", message.replacen("SIGNATURE-----\n", "SIGNATURE-----\nComment: x\n", 1)),
+            ("no line break at the end", message.trim_end().to_owned()),
+        ];
+        for (what, trick) in &tricks {
+            let taken = same(trick, what);
+            assert!(!taken || !trick.contains("evil"), "{what}:\n{trick}");
+        }
+        // And every byte of it changed in two ways.
+        for at in 0..message.len() {
+            for other in [message.as_bytes()[at] ^ 1, b'\n'] {
+                let mut bytes = message.clone().into_bytes();
+                bytes[at] = other;
+                // Only what we take needs gpgv's word.
+                let Ok(changed) = String::from_utf8(bytes) else { continue };
+                if ring.verify_cleartext(&changed).is_ok() {
+                    same(&changed, "one byte");
+                }
+            }
+        }
+    }
+}
