@@ -4,7 +4,7 @@
 
 use end_to_end::hostile::Fault;
 use end_to_end::{Device, HostileServer, PackageKey, RepositoryCopy, Server, Source, Tree, run};
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -129,6 +129,56 @@ fn a_server_without_ranges_is_asked_for_the_whole_file_again() {
     slow.hostile.fault(".deb", Fault::NoRanges);
     slow.device.install();
     assert_eq!(slow.device.says(), "Hello Deb! Version 0.1.0");
+}
+
+#[test]
+fn a_server_that_sends_another_range_is_asked_for_the_whole_file_again() {
+    let slow = Slow::new();
+    slow.hostile.fault(".deb", Fault::CutAfter(300_000));
+    slow.device.updater(&["install"]).fails(1, "ended after");
+    slow.hostile.fault(".deb", Fault::WrongRange);
+    slow.device.install();
+    assert_eq!(slow.device.says(), "Hello Deb! Version 0.1.0");
+}
+
+/// Killed in the middle, with apt at work when the updater starts again: it waits for its turn to put things back.
+#[test]
+fn a_rollback_waits_for_another_package_manager() {
+    let key = PackageKey::new();
+    let server = Server::start(&key);
+    server.publish(&Source::hi().build(&key));
+    let device = Device::new(server.url(), &key);
+    device.install();
+    server.publish(&Source::hi().bumped("0.2.0").with_lines("scripts/postinst", STOP).build(&key));
+    kill_when_reached(&device);
+    let lock = device.root.path().join("var/lib/dpkg/lock-frontend");
+    let held = std::fs::OpenOptions::new().write(true).open(lock).unwrap();
+    rustix::fs::fcntl_lock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let mut recovering = device.command(&["recover"]).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = std::io::BufReader::new(recovering.stderr.take().unwrap()).lines();
+    let mut lines = lines.map(|line| line.unwrap());
+    assert!(lines.any(|line| line.contains("waiting for it")));
+    assert_eq!(device.state(), "rolling-back");
+    drop(held);
+    lines.for_each(drop);
+    assert!(recovering.wait().unwrap().success());
+    assert_eq!(device.state(), "rolled-back");
+    assert_eq!(device.says(), "Hello Deb! Version 0.1.0");
+}
+
+/// The interrupted update may have been that of the keys themselves.
+#[test]
+fn an_interrupted_update_is_ended_also_without_usable_keys() {
+    let key = PackageKey::new();
+    let server = Server::start(&key);
+    server.publish(&Source::hi().with_lines("scripts/postinst", STOP).build(&key));
+    let device = Device::new(server.url(), &key);
+    kill_when_reached(&device);
+    device.break_keyrings();
+    assert_eq!(device.state(), "installing");
+    device.updater(&["recover"]).success();
+    assert_eq!(device.state(), "rolled-back");
+    device.updater(&["install"]).fails(1, "repository-keyring");
 }
 
 #[test]

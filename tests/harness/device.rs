@@ -33,6 +33,20 @@ impl Device {
         put(&self.etc.path().join("package.gpg"), &keyring);
     }
 
+    /// Damages the keyrings that it trusts.
+    pub fn break_keyrings(&self) {
+        for name in ["repository.gpg", "package.gpg"] {
+            put(&self.etc.path().join(name), b"no keys");
+        }
+    }
+
+    /// Trusts another repository key besides the one it has.
+    pub fn add_repository_key(&self, keyring: &[u8]) {
+        let path = self.etc.path().join("repository.gpg");
+        let old = std::fs::read(&path).expect("the keyring is there");
+        put(&path, &[keyring, &old].concat());
+    }
+
     /// Writes its configuration, with extra lines.
     pub fn configure(&self, url: &str, extra: &str) {
         let etc = self.etc.path().display();

@@ -15,6 +15,8 @@ pub enum Fault {
     Endless,
     /// Ignores `Range` and sends the whole file.
     NoRanges,
+    /// Answers a `Range` with the part that begins one byte later.
+    WrongRange,
 }
 
 /// Serves a folder, with faults. Ends with the test's process.
@@ -108,6 +110,7 @@ fn answer(mut stream: TcpStream, folder: &Path, shared: &Mutex<Shared>) -> std::
         }
     }
     let from = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let from = from.map(|from| if let Some(Fault::WrongRange) = fault { from + 1 } else { from });
     let from = from.filter(|from| *from <= body.len() && !matches!(fault, Some(Fault::NoRanges)));
     let part = &body[from.unwrap_or(0)..];
     let status = match from {

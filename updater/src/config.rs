@@ -43,7 +43,8 @@ fn default_install_timeout() -> u64 {
     1800
 }
 
-/// The configuration, checked; its keys are loaded.
+/// The configuration, checked. Keys are loaded by who needs them: an interrupted update must be ended, and a status
+/// told, also where a keyring is broken.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Such as `https://updates.example.org/debian`, without a slash at its end.
@@ -51,8 +52,8 @@ pub(crate) struct Config {
     pub(crate) suite: SuiteName,
     /// Those that `check` and `run` keep up to date.
     pub(crate) packages: Vec<PackageName>,
-    pub(crate) repository_keys: Keyring,
-    pub(crate) package_keys: Keyring,
+    repository_keyring: PathBuf,
+    package_keyring: PathBuf,
     pub(crate) required_signatures: Vec<SignatureRole>,
     /// None: ask dpkg.
     pub(crate) architecture: Option<Architecture>,
@@ -101,21 +102,35 @@ impl Config {
             return Err(value("poll-interval and install-timeout", "must be at least 1 second"));
         }
         let root = root.canonicalize().map_err(|cause| ConfigError::Read { path: root.to_owned(), cause })?;
+        let state_dir = raw.state_dir.unwrap_or_else(|| root.join(STATE_DIR));
+        if !state_dir.is_absolute() {
+            return Err(value("state-dir", "must be an absolute path"));
+        }
         Ok(Self {
             repository,
             suite: raw.suite,
             packages: raw.packages,
-            repository_keys: keyring(&raw.repository_keyring, "repository-keyring")?,
-            package_keys: keyring(&raw.package_keyring, "package-keyring")?,
+            repository_keyring: raw.repository_keyring,
+            package_keyring: raw.package_keyring,
             required_signatures: raw.required_signatures,
             architecture: raw.architecture,
             ca: raw.ca,
-            state_dir: raw.state_dir.unwrap_or_else(|| root.join(STATE_DIR)),
+            state_dir,
             root,
             poll_interval: Duration::from_secs(raw.poll_interval),
             scripts: raw.scripts,
             install_timeout: Duration::from_secs(raw.install_timeout),
         })
+    }
+
+    /// The keys that sign the suite's Release.
+    pub(crate) fn repository_keys(&self) -> Result<Keyring, ConfigError> {
+        keyring(&self.repository_keyring, "repository-keyring")
+    }
+
+    /// The keys that sign packages.
+    pub(crate) fn package_keys(&self) -> Result<Keyring, ConfigError> {
+        keyring(&self.package_keyring, "package-keyring")
     }
 }
 

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<agent::CouldNotRollBack>() { 4 } else { 1 })
         }
     }
 }

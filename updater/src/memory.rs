@@ -21,8 +21,8 @@ struct Facts {
     rolled_back: BTreeMap<PackageName, BTreeSet<String>>,
     /// The version of each package before its last committed update.
     previous: BTreeMap<PackageName, Version>,
-    /// SHA-256 of dpkg's status file when the last transaction was committed.
-    committed_status: Option<String>,
+    /// SHA-256 of the databases that others change too, when the last transaction was committed.
+    committed_databases: Option<String>,
 }
 
 /// The facts and where they are kept.
@@ -142,14 +142,14 @@ impl Memory {
         })
     }
 
-    /// SHA-256 of dpkg's status file at the last commit.
-    pub(crate) fn committed_status(&self) -> Option<&str> {
-        self.facts.committed_status.as_deref()
+    /// SHA-256 of the databases that others change too, at the last commit.
+    pub(crate) fn committed_databases(&self) -> Option<&str> {
+        self.facts.committed_databases.as_deref()
     }
 
-    /// Remembers dpkg's status file at a commit.
-    pub(crate) fn note_committed_status(&mut self, sha256: Option<String>) -> Result<(), MemoryError> {
-        self.change(|facts| facts.committed_status = sha256)
+    /// Remembers the databases that others change too, at a commit.
+    pub(crate) fn note_committed_databases(&mut self, sha256: Option<String>) -> Result<(), MemoryError> {
+        self.change(|facts| facts.committed_databases = sha256)
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Facts)) -> Result<(), MemoryError> {

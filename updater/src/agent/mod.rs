@@ -12,16 +12,20 @@ use crate::repository::{Client, Index, VerifiedPackage, fetch_index};
 use crate::snapshot::{self, Captured};
 use crate::stages::{Choice, Downloads, Refusal, Rules, check_health, choose, scope_of, units_of};
 use crate::system::{Device, Dpkg, FrontendLock, Services, end_marked_processes, simulate_install};
-use crate::transaction::{Action, Event, Failure, Journal, Outcome, State, Transaction, transition};
+use crate::transaction::{Action, Event, Failure, Journal, Outcome, PlannedPackage, State, Transaction, transition};
 use anyhow::{Context, Result, bail};
 use debian_formats::checksums::sha256_hex;
 use debian_formats::names::SuiteName;
+use debian_formats::openpgp::Keyring;
 use debian_formats::{Architecture, PackageName, Version};
 use durable_files::Lock;
 use fleet_protocol::update_document::{Update, UpdateDocument};
 use jiff::Timestamp;
 use report::{CheckReport, PackageCheck};
+use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where the agent keeps its files.
 struct Places {
@@ -54,6 +58,19 @@ pub(crate) enum Origin {
     Polled,
 }
 
+/// How long a restore waits for another apt or dpkg, in each attempt.
+const RESTORE_LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// What a rollback by hand would overwrite, and others change too: dpkg's record of packages, and who may log in.
+const SHARED_DATABASES: [&str; 5] = ["var/lib/dpkg/status", "etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"];
+
+/// The device is neither on the old version nor on the new one.
+#[derive(Debug, thiserror::Error)]
+#[error("the last update could not be rolled back: {reason}")]
+pub(crate) struct CouldNotRollBack {
+    reason: String,
+}
+
 /// The agent of one device, alone in its state folder while it lives.
 pub(crate) struct Agent<'a> {
     config: &'a Config,
@@ -64,10 +81,14 @@ pub(crate) struct Agent<'a> {
     journal: Journal,
     memory: Memory,
     downloads: Downloads,
+    /// The keys that packages must be signed with, once an index was fetched.
+    package_keys: Option<Keyring>,
     /// The packages of the transaction under way, once they are verified.
     verified: Vec<VerifiedPackage>,
     /// Held from the snapshot to the end of a transaction.
     dpkg_lock: Option<FrontendLock>,
+    /// Whether all that follows from the last transaction is recorded.
+    is_settled: bool,
     _alone: Lock,
 }
 
@@ -88,16 +109,20 @@ impl<'a> Agent<'a> {
             memory: Memory::open(&places.memory)?,
             downloads: Downloads::new(places.downloads.clone()),
             places,
+            package_keys: None,
             verified: Vec::new(),
             dpkg_lock: None,
+            is_settled: true,
             _alone: alone,
         };
         if !agent.journal.state().is_at_rest() {
             tracing::warn!("the last update was interrupted in the state {}", agent.journal.state().name());
+            // A dpkg that outlived a killed updater must not go on writing.
+            end_marked_processes(&agent.mark()?);
         }
         agent.drive(Event::Interrupted)?;
         if let State::Stuck { reason, .. } = agent.journal.state() {
-            bail!("the last update could not be rolled back: {reason}");
+            bail!(CouldNotRollBack { reason: reason.clone() });
         }
         Ok(agent)
     }
@@ -123,6 +148,9 @@ impl<'a> Agent<'a> {
     /// Carries out an update document. Gives whether anything was to be done; the state says how it ended.
     pub(crate) fn update(&mut self, document: &UpdateDocument, origin: Origin) -> Result<bool> {
         let UpdateDocument::Update(update) = document;
+        if !self.is_settled {
+            bail!("the records of the last update could not be completed; the next start does that");
+        }
         match self.plan(update, origin) {
             Ok(None) => Ok(false),
             Ok(Some((client, transaction))) => {
@@ -161,9 +189,9 @@ impl<'a> Agent<'a> {
             }
         }
         let lock = self.dpkg.lock()?;
-        if self.dpkg_status_hash()? != self.memory.committed_status().map(str::to_owned) {
+        if self.shared_databases_hash()? != self.memory.committed_databases().map(str::to_owned) {
             bail!(
-                "dpkg's database changed since the update, so putting the snapshot back would undo other changes too; \
+                "dpkg's database or the device's users changed since the update, so putting the snapshot back would undo other changes too; \
                  install the older version instead: debfleet-updater install NAME=VERSION --allow-downgrade"
             );
         }
@@ -178,9 +206,13 @@ impl<'a> Agent<'a> {
         }
         let (client, index) = self.fetch_index(&suite)?;
         let architecture = self.architecture()?;
-        let mut packages = Vec::new();
+        let mut packages: Vec<PlannedPackage> = Vec::new();
+        let mut names = BTreeSet::new();
         for wanted in &update.packages {
             let name: PackageName = wanted.name.parse()?;
+            if !names.insert(name.clone()) {
+                bail!("{name} is named twice");
+            }
             let version: Option<Version> = wanted.version.as_deref().map(str::parse).transpose()?;
             let installed = self.installed_version(&name)?;
             let choice = self.choose(
@@ -223,8 +255,9 @@ impl<'a> Agent<'a> {
     fn fetch_index(&mut self, suite: &SuiteName) -> Result<(Client, Index)> {
         let client = Client::new(&self.config.repository, self.config.ca.as_deref())?;
         let architecture = self.architecture()?;
-        let keys = &self.config.repository_keys;
-        let index = fetch_index(&client, keys, suite, &architecture, &mut self.memory, Timestamp::now())?;
+        let keys = self.config.repository_keys()?;
+        self.package_keys = Some(self.config.package_keys()?);
+        let index = fetch_index(&client, &keys, suite, &architecture, &mut self.memory, Timestamp::now())?;
         Ok((client, index))
     }
 
@@ -272,7 +305,9 @@ impl<'a> Agent<'a> {
             Action::CheckHealth => outcome(self.check_health(), Event::Healthy),
             Action::Restore => outcome(self.restore(), Event::Restored),
             Action::Settle => {
-                self.settle()?;
+                self.is_settled = false;
+                self.settle().context("the update has ended, but not all that follows from it could be recorded")?;
+                self.is_settled = true;
                 return Ok(None);
             }
         }))
@@ -289,10 +324,11 @@ impl<'a> Agent<'a> {
 
     fn download(&mut self, client: Option<&Client>) -> Result<()> {
         let client = client.context("no connection to the repository")?;
+        let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
         self.verified.clear();
         for planned in &self.transaction()?.packages {
             tracing::info!("downloading {} {} ({} bytes)", planned.name, planned.to, planned.size);
-            let (keys, roles) = (&self.config.package_keys, &self.config.required_signatures);
+            let roles = &self.config.required_signatures;
             self.verified.push(self.downloads.fetch(client, planned, keys, roles)?);
         }
         let files: Vec<PathBuf> = self.verified.iter().map(|package| package.path().to_owned()).collect();
@@ -303,7 +339,7 @@ impl<'a> Agent<'a> {
 
     fn take_snapshot(&mut self) -> Result<()> {
         let lock = self.dpkg.lock()?;
-        self.dpkg.heal(&lock)?;
+        self.dpkg.heal(&self.mark()?, &lock)?;
         let transaction = self.transaction()?;
         for planned in &transaction.packages {
             if self.installed_version(&planned.name)? != planned.from {
@@ -345,20 +381,23 @@ impl<'a> Agent<'a> {
         check_health(&self.verified, &self.device, &self.services, &self.places.log, &mark)
             .map_err(anyhow::Error::msg)?;
         // Noted before the commit: a second start must not take somebody else's later change for ours.
-        let status = self.dpkg_status_hash()?;
+        let databases = self.shared_databases_hash()?;
         for package in &self.verified {
             if let Some(floor) = package.rollback_floor() {
                 self.memory.propose_rollback_floor(package.control().package(), floor)?;
             }
         }
-        Ok(self.memory.note_committed_status(status)?)
+        Ok(self.memory.note_committed_databases(databases)?)
     }
 
     fn restore(&mut self) -> Result<()> {
-        // A dpkg that outlived a killed updater must not go on writing.
         end_marked_processes(&self.mark()?);
         if self.dpkg_lock.is_none() {
-            self.dpkg_lock = Some(self.dpkg.lock()?);
+            self.dpkg_lock = Some(self.dpkg.wait_for_lock(RESTORE_LOCK_WAIT)?);
+        }
+        // Nothing is installed from them any more, and on a full disk the way back needs their room.
+        if let Err(error) = self.downloads.clear() {
+            tracing::warn!("could not remove the downloads: {error}");
         }
         let manifest =
             snapshot::load(&self.places.snapshot)?.context("the snapshot is gone, so it cannot be put back")?;
@@ -380,6 +419,10 @@ impl<'a> Agent<'a> {
 
     /// What follows from the end of a transaction. Repeated at every start, so that a power cut loses none of it.
     fn settle(&mut self) -> Result<()> {
+        // First what makes room for the rest, should the disk be full.
+        if !matches!(self.journal.state(), State::Abandoned { .. }) {
+            self.downloads.clear().context("could not remove the downloads")?;
+        }
         match self.journal.state().clone() {
             State::Committed { transaction } => {
                 for package in &transaction.packages {
@@ -389,6 +432,7 @@ impl<'a> Agent<'a> {
                 }
             }
             State::RolledBack { transaction, .. } => {
+                snapshot::discard(&self.places.snapshot)?;
                 for package in &transaction.packages {
                     self.memory.note_rolled_back(&package.name, &package.to)?;
                     self.memory.drop_proposed_floor(&package.name)?;
@@ -397,7 +441,6 @@ impl<'a> Agent<'a> {
                         self.memory.note_previous(&package.name, None)?;
                     }
                 }
-                snapshot::discard(&self.places.snapshot)?;
             }
             State::Abandoned { transaction, reason } => {
                 // An older snapshot, of a transaction that was committed, stays: one may still go back to it.
@@ -412,11 +455,10 @@ impl<'a> Agent<'a> {
                     let outcome = Outcome::Abandoned;
                     self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
                 }
-                return Ok(());
             }
             _ => {}
         }
-        self.downloads.clear().context("could not remove the downloads")
+        Ok(())
     }
 
     fn note_stuck(&mut self) -> Result<()> {
@@ -427,10 +469,16 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    fn dpkg_status_hash(&self) -> Result<Option<String>> {
-        let path = self.device.root.join("var/lib/dpkg/status");
-        let bytes = std::fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
-        Ok(Some(sha256_hex(&bytes)))
+    fn shared_databases_hash(&self) -> Result<Option<String>> {
+        let mut digests = String::new();
+        for path in SHARED_DATABASES.map(|path| self.device.root.join(path)) {
+            match std::fs::read(&path) {
+                Ok(bytes) => digests.push_str(&sha256_hex(&bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => digests.push_str("absent"),
+                Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
+            }
+        }
+        Ok(Some(sha256_hex(digests.as_bytes())))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::memory::Memory;
 use crate::stages::Choice;
 use crate::system::{Device, Dpkg};
-use crate::transaction::{Failure, Journal};
+use crate::transaction::{Failure, Journal, State};
 use anyhow::Result;
 use debian_formats::names::SuiteName;
 use debian_formats::{PackageName, Version};
@@ -105,9 +105,9 @@ impl From<&Failure> for FailureReport {
 pub(crate) fn status(config: &Config) -> Result<StatusReport> {
     let places = Places::of(config);
     durable_files::create_dir(&config.state_dir, 0o700)?;
-    let journal = Journal::open(&places.journal)?;
+    let journal = Journal::open_if_there(&places.journal)?;
     let memory = Memory::open(&places.memory)?;
-    let state = journal.state();
+    let state = journal.as_ref().map_or(&State::Idle, Journal::state);
     let device = Device { root: config.root.clone(), scripts: config.scripts };
     // Not the agent's log: it may be writing there.
     let log = config.state_dir.join("status.log");
@@ -126,7 +126,7 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
         state: state.name(),
         suite: config.suite.clone(),
         packages: names.into_iter().map(package).collect(),
-        last_failure: journal.last_failure().map(FailureReport::from),
+        last_failure: journal.as_ref().and_then(Journal::last_failure).map(FailureReport::from),
     })
 }
 

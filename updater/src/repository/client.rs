@@ -81,12 +81,18 @@ impl Client {
             have = restart(&mut file).map_err(write_error)?;
         }
         if have < size {
-            let response = self.get(&url, have, size - have)?;
-            match response.status() {
-                StatusCode::PARTIAL_CONTENT if continues_at(&response, have) => {}
+            let mut response = self.get(&url, have, size - have)?;
+            let continues = response.status() == StatusCode::PARTIAL_CONTENT && continues_at(&response, have);
+            if !continues {
+                let other_range = [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE];
+                if have > 0 && other_range.contains(&response.status()) {
+                    response = self.get(&url, 0, size)?;
+                }
                 // A server that does not know ranges sends everything again.
-                StatusCode::OK => have = restart(&mut file).map_err(write_error)?,
-                status => return Err(FetchError::Status { url, status }),
+                if response.status() != StatusCode::OK {
+                    return Err(FetchError::Status { url, status: response.status() });
+                }
+                have = restart(&mut file).map_err(write_error)?;
             }
             have += copy_bounded(response, &mut file, size - have, &url, target)?;
         }

@@ -135,11 +135,7 @@ fn linked_conffile(root: &Path, path: &Path) -> Result<Option<PathBuf>, Snapshot
 }
 
 /// Everything below a tree, relative to the root; nothing if it is absent, or if a link leads elsewhere now.
-pub(super) fn walk_tree(
-    root: &Path,
-    tree: &Path,
-    excluded: &BTreeSet<PathBuf>,
-) -> Result<Vec<PathBuf>, SnapshotError> {
+pub(super) fn walk_tree(root: &Path, tree: &Path, excluded: &BTreeSet<PathBuf>) -> Result<Vec<PathBuf>, SnapshotError> {
     let top = root.join(tree);
     let mut found = Vec::new();
     if !lies_in_real_folders(root, tree) {

@@ -9,7 +9,7 @@ use debian_formats::{Architecture, PackageName, Version};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A package in dpkg's database that is not merely remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,9 @@ pub(crate) enum DpkgError {
     Lock { path: PathBuf, cause: std::io::Error },
 }
 
+/// Between two looks at a lock that another program holds.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// dpkg in one root.
 #[derive(Debug, Clone)]
 pub(crate) struct Dpkg {
@@ -90,6 +93,24 @@ impl Dpkg {
         }
     }
 
+    /// Takes the lock as soon as whoever has it is done, or says after a while who has it.
+    pub(crate) fn wait_for_lock(&self, longest: Duration) -> Result<FrontendLock, DpkgError> {
+        let deadline = Instant::now() + longest;
+        let mut announced = false;
+        loop {
+            match self.lock() {
+                Err(DpkgError::Busy { path }) if Instant::now() < deadline => {
+                    if !announced {
+                        tracing::warn!("another program (apt or dpkg) is using {}; waiting for it", path.display());
+                        announced = true;
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Every package that is more than a memory of its configuration.
     pub(crate) fn installed(&self) -> Result<Vec<InstalledPackage>, DpkgError> {
         const FORMAT: &str = "${Package}\t${Architecture}\t${Version}\t${Status}\n";
@@ -101,7 +122,7 @@ impl Dpkg {
 
     /// Mends what others left half-done, or says that it is not mended. `dpkg --configure -a` may exit with 0
     /// without having mended anything, so the status fields decide.
-    pub(crate) fn heal(&self, _lock: &FrontendLock) -> Result<(), DpkgError> {
+    pub(crate) fn heal(&self, mark: &str, _lock: &FrontendLock) -> Result<(), DpkgError> {
         let broken = || -> Result<Vec<String>, DpkgError> {
             let packages = self.installed()?;
             Ok(packages.iter().filter(|p| !p.is_sound()).map(|p| format!("{}: {}", p.name, p.status)).collect())
@@ -110,13 +131,13 @@ impl Dpkg {
             return Ok(());
         }
         tracing::warn!("dpkg's database is not clean; running dpkg --configure -a");
-        self.dpkg().arg("--configure").arg("-a").run(Duration::from_secs(1800), &self.log)?;
+        self.dpkg().arg("--configure").arg("-a").mark(mark).run(Duration::from_secs(1800), &self.log)?;
         let left = broken()?;
         if left.is_empty() { Ok(()) } else { Err(DpkgError::BrokenBefore { packages: left.join(", ") }) }
     }
 
-    /// Installs a set in one call; `mark` names the transaction. It believes the status fields rather than the exit code. Packages outside the
-    /// set must be as sound as before: a trigger can break them.
+    /// Installs a set in one call; `mark` names the transaction. It believes the status fields rather than the exit
+    /// code. Packages outside the set must be as sound as before: a trigger can break them.
     pub(crate) fn install(
         &self,
         packages: &[VerifiedPackage],
@@ -165,7 +186,7 @@ impl Dpkg {
     }
 
     fn succeed(&self, program: Program, command: &str) -> Result<String, DpkgError> {
-        let finished = program.run(Duration::from_secs(120), &self.log)?;
+        let finished = program.stderr_apart().run(Duration::from_secs(120), &self.log)?;
         if finished.is_success() {
             Ok(finished.output)
         } else {

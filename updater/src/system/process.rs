@@ -22,6 +22,7 @@ pub(super) struct Program {
     name: OsString,
     command: Command,
     mark: Option<String>,
+    stderr_apart: bool,
 }
 
 /// A program that ended by itself.
@@ -55,7 +56,7 @@ impl Program {
             .current_dir("/")
             .stdin(Stdio::null())
             .process_group(0);
-        Self { name: name.into(), command, mark: None }
+        Self { name: name.into(), command, mark: None, stderr_apart: false }
     }
 
     pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -80,13 +81,20 @@ impl Program {
         self
     }
 
+    /// Keeps warnings out of what is read as an answer.
+    pub(super) fn stderr_apart(mut self) -> Self {
+        self.stderr_apart = true;
+        self
+    }
+
     /// Runs it to its end. Output goes to a file, not to a pipe: a service that a script starts keeps it open, and
     /// must neither hold us up nor die when we close our end.
     pub(super) fn run(mut self, timeout: Duration, log: &Path) -> Result<Finished, ProcessError> {
         let log_error = |cause| ProcessError::Log { path: log.to_owned(), cause };
         let program = self.name.to_string_lossy().into_owned();
         let out = File::create(log).map_err(log_error)?;
-        let err = out.try_clone().map_err(log_error)?;
+        let errors = log.with_extension("errors");
+        let err = if self.stderr_apart { File::create(&errors) } else { out.try_clone() }.map_err(log_error)?;
         let start_error = |cause| ProcessError::Start { program: program.clone(), cause };
         let mut child = self.command.stdout(out).stderr(err).spawn().map_err(start_error)?;
         let group = Pid::from_child(&child);
@@ -104,7 +112,8 @@ impl Program {
         match outcome {
             Ok(status) => {
                 let status = status.map_err(start_error)?;
-                Ok(Finished { status, output: tail(log, u64::MAX).map_err(log_error)? })
+                let said = if self.stderr_apart && !status.success() { &errors } else { log };
+                Ok(Finished { status, output: tail(said, u64::MAX).map_err(log_error)? })
             }
             Err(_) => {
                 let output = tail(log, QUOTED).map_err(log_error)?;
@@ -160,6 +169,17 @@ mod tests {
         let finished = shell("echo first; echo last >&2; exit 3", Duration::from_secs(60)).unwrap();
         assert!(!finished.is_success());
         assert_eq!(finished.describe(), "exit status 3; its last output:\nfirst\nlast");
+    }
+
+    #[test]
+    fn warnings_are_kept_out_of_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let ask = |script: &str| {
+            let program = Program::new("/bin/sh").args(["-c", script]).stderr_apart();
+            program.run(Duration::from_secs(60), &folder.path().join("log")).unwrap()
+        };
+        assert_eq!(ask("echo warning >&2; echo answer").output, "answer");
+        assert_eq!(ask("echo answer; echo why >&2; exit 1").output, "why");
     }
 
     #[test]

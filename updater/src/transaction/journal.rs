@@ -46,11 +46,17 @@ struct Record {
     last_failure: Option<Failure>,
 }
 
+impl Record {
+    const BLANK: Self = Self { schema: SCHEMA, current: State::Idle, last_failure: None };
+}
+
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JournalError {
     #[error(transparent)]
     Write(#[from] DurableError),
+    #[error("could not read {path}: {cause}")]
+    Read { path: PathBuf, cause: std::io::Error },
     #[error("the journal's record cannot be written as JSON: {0}")]
     Encode(#[from] serde_json::Error),
     #[error(
@@ -73,10 +79,16 @@ impl Journal {
     pub(crate) fn open(path: &Path) -> Result<Self, JournalError> {
         let (slots, bytes) = SlotFile::open(path, CAPACITY)?;
         let record = match bytes {
-            None => Record { schema: SCHEMA, current: State::Idle, last_failure: None },
+            None => demand_blank(path).map(|()| Record::BLANK)?,
             Some(bytes) => parse(&bytes).map_err(|problem| problem.at(path))?,
         };
         Ok(Self { slots, record })
+    }
+
+    /// Opens the journal to look at it; none if no update was ever begun. It makes no file: that would take the
+    /// place of one which an agent has just begun to write.
+    pub(crate) fn open_if_there(path: &Path) -> Result<Option<Self>, JournalError> {
+        if path.exists() { Self::open(path).map(Some) } else { Ok(None) }
     }
 
     /// The state last written.
@@ -99,40 +111,69 @@ impl Journal {
         self.write(Record { last_failure: Some(failure), ..self.record.clone() })
     }
 
+    /// Writes to both slots: should the disk lose one of them later, the other still says the same.
     fn write(&mut self, mut record: Record) -> Result<(), JournalError> {
         bound(&mut record);
-        let bytes = serde_json::to_vec(&record)?;
+        let mut bytes = serde_json::to_vec(&record)?;
+        while bytes.len() > CAPACITY && shorten(&mut record) {
+            bytes = serde_json::to_vec(&record)?;
+        }
         self.slots.write(&bytes)?;
         self.record = record;
-        Ok(())
+        Ok(self.slots.write(&bytes)?)
     }
 }
 
 /// Keeps the record within its slot whatever a script printed.
 fn bound(record: &mut Record) {
-    let reason = match &mut record.current {
+    if let Some(failure) = &mut record.last_failure {
+        failure.left_behind.truncate(50);
+    }
+    for reason in reasons(record) {
+        cut(reason, MAX_REASON);
+    }
+}
+
+/// Gives up some of what is told of a failure: long paths, and bytes that JSON writes as six. False if nothing is
+/// left to give up.
+fn shorten(record: &mut Record) -> bool {
+    if let Some(failure) = record.last_failure.as_mut().filter(|failure| !failure.left_behind.is_empty()) {
+        failure.left_behind.truncate(failure.left_behind.len() / 2);
+        return true;
+    }
+    let longest = reasons(record).into_iter().max_by_key(|reason| reason.len()).filter(|reason| reason.len() > 64);
+    longest.map(|reason| cut(reason, reason.len() / 2)).is_some()
+}
+
+fn reasons(record: &mut Record) -> Vec<&mut String> {
+    let current = match &mut record.current {
         State::RollingBack { reason, .. }
         | State::RolledBack { reason, .. }
         | State::Abandoned { reason, .. }
         | State::Stuck { reason, .. } => Some(reason),
         _ => None,
     };
-    let failure = record.last_failure.as_mut();
-    if let Some(failure) = failure {
-        cut(&mut failure.reason);
-        failure.left_behind.truncate(50);
-    }
-    if let Some(reason) = reason {
-        cut(reason);
-    }
+    current.into_iter().chain(record.last_failure.as_mut().map(|failure| &mut failure.reason)).collect()
 }
 
-fn cut(text: &mut String) {
-    if text.len() > MAX_REASON {
-        let end = (0..=MAX_REASON).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+fn cut(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
+}
+
+/// A journal without a record is believed only if one of its slots was never written: the other was cut off in the
+/// first write of all. Otherwise both are damaged, and nobody knows what is half done.
+fn demand_blank(path: &Path) -> Result<(), JournalError> {
+    let bytes = std::fs::read(path).map_err(|cause| JournalError::Read { path: path.to_owned(), cause })?;
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let is_blank = |slot: &[u8]| slot.len() > CAPACITY && slot.iter().all(|byte| *byte == 0);
+    if is_blank(first) || is_blank(second) {
+        return Ok(());
+    }
+    Err(JournalError::Unreadable { path: path.to_owned(), reason: "both of its records are damaged".to_owned() })
 }
 
 enum ReadProblem {
@@ -183,6 +224,66 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&folder.path().join("journal")).unwrap();
         journal.enter(rolled_back("ä".repeat(1 << 20))).unwrap();
+    }
+
+    #[test]
+    fn long_paths_and_bytes_that_json_writes_as_six_still_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("journal")).unwrap();
+        let reason = "\u{1}".repeat(MAX_REASON);
+        journal.enter(rolled_back(reason.clone())).unwrap();
+        let left_behind = vec!["/x".repeat(2000); 1000];
+        let (at, outcome) = (Timestamp::UNIX_EPOCH, Outcome::RolledBack);
+        journal.note_failure(Failure { at, outcome, reason, transaction: None, left_behind }).unwrap();
+        assert!(!journal.last_failure().unwrap().reason.is_empty());
+    }
+
+    /// Where the slot `index` lies, overwritten with something that is no record.
+    fn damage(path: &Path, index: usize) {
+        let mut bytes = std::fs::read(path).unwrap();
+        let half = bytes.len() / 2;
+        bytes[index * half..(index + 1) * half].fill(0xa5);
+        durable_files::replace(path, &bytes, 0o600).unwrap();
+    }
+
+    #[test]
+    fn either_slot_may_be_damaged_and_both_are_not_taken_for_a_fresh_start() {
+        for index in 0..2 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal");
+            let mut journal = Journal::open(&path).unwrap();
+            journal.enter(State::Idle).unwrap();
+            journal.enter(rolled_back("why".into())).unwrap();
+            damage(&path, index);
+            assert_eq!(*Journal::open(&path).unwrap().state(), rolled_back("why".into()), "slot {index}");
+            damage(&path, 1 - index);
+            assert!(matches!(Journal::open(&path), Err(JournalError::Unreadable { .. })));
+        }
+    }
+
+    #[test]
+    fn the_very_first_write_may_be_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        Journal::open(&path).unwrap();
+        damage(&path, 1);
+        assert_eq!(*Journal::open(&path).unwrap().state(), State::Idle);
+    }
+
+    #[test]
+    fn an_emptied_journal_is_not_a_fresh_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        Journal::open(&path).unwrap().enter(rolled_back("why".into())).unwrap();
+        durable_files::replace(&path, b"", 0o600).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn looking_makes_no_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Journal::open_if_there(&folder.path().join("journal")).unwrap().is_none());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }
 
     #[test]
