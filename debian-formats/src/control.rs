@@ -2,7 +2,9 @@
 //!
 //! Values keep every byte of their continuation lines: the indentation of a Description is its markup.
 
+use crate::limits::Limits;
 use crate::names::{Architecture, NameError, PackageName};
+use crate::relation::{self, RelationError};
 use crate::version::{Version, VersionError};
 use std::fmt;
 use std::str::FromStr;
@@ -39,8 +41,19 @@ pub enum ControlError {
     /// A version that Policy forbids.
     #[error("control file: {0}")]
     Version(#[from] VersionError),
-    /// A field that only an index may carry.
-    #[error("control file: the field {0} belongs to a repository's index, not to a package")]
+    /// A relation that dpkg and apt cannot read.
+    #[error("control file: {field}: {cause}")]
+    Relation {
+        /// Such as Depends.
+        field: &'static str,
+        /// What is wrong.
+        cause: RelationError,
+    },
+    /// Longer than apt reads.
+    #[error("control file: it is longer than {0} bytes; apt would refuse the whole index that it stands in")]
+    TooLong(u64),
+    /// A field that only an index or dpkg's own database may carry.
+    #[error("control file: the field {0} belongs to a repository's index or to dpkg's database, not to a package")]
     IndexField(String),
 }
 
@@ -83,7 +96,7 @@ impl Stanza {
             if line.contains(['\0', '\r']) {
                 return Err(fail("a control character stands in the text"));
             }
-            if line.trim().is_empty() {
+            if line.trim_matches(BLANKS).is_empty() {
                 if !current.fields.is_empty() {
                     stanzas.push(std::mem::take(&mut current));
                 }
@@ -92,7 +105,7 @@ impl Stanza {
                 let (_, value) =
                     current.fields.last_mut().ok_or_else(|| fail("a continuation line stands before any field"))?;
                 value.push('\n');
-                value.push_str(continuation.trim_end());
+                value.push_str(continuation.trim_end_matches(BLANKS));
             } else {
                 let (name, value) = line.split_once(':').ok_or_else(|| fail("expected `Field: value`"))?;
                 if !is_field_name(name) {
@@ -101,7 +114,7 @@ impl Stanza {
                 if current.get(name).is_some() {
                     return Err(fail(&format!("the field {name} stands twice in one stanza")));
                 }
-                current.fields.push((name.to_owned(), value.trim().to_owned()));
+                current.fields.push((name.to_owned(), value.trim_matches(BLANKS).to_owned()));
             }
         }
         if !current.fields.is_empty() {
@@ -110,6 +123,9 @@ impl Stanza {
         Ok(stanzas)
     }
 }
+
+/// What deb822 calls blank. Other characters of Unicode that look so are part of a value.
+const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Policy 5.1: printable ASCII but colon, not beginning with `#` or `-`.
 fn is_field_name(name: &str) -> bool {
@@ -127,7 +143,7 @@ impl fmt::Display for Stanza {
                 writeln!(f, "{name}: {first}")?;
             }
             for line in lines {
-                writeln!(f, " {}", if line.trim().is_empty() { "." } else { line })?;
+                writeln!(f, " {}", if line.trim_matches(BLANKS).is_empty() { "." } else { line })?;
             }
         }
         Ok(())
@@ -143,8 +159,20 @@ pub struct Control {
     architecture: Architecture,
 }
 
-/// Fields that an index adds to a stanza; inside a package they could lie about another file.
-const INDEX_FIELDS: [&str; 6] = ["Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512"];
+/// Fields that an index adds to a stanza, under their names of all times, and those that dpkg adds to its database;
+/// inside a package they could lie about another file, or about what is installed.
+const FOREIGN_FIELDS: [&str; 10] = [
+    "Filename",
+    "MSDOS-Filename",
+    "Size",
+    "MD5sum",
+    "SHA1",
+    "SHA256",
+    "SHA512",
+    "Status",
+    "Conffiles",
+    "Config-Version",
+];
 
 impl Control {
     /// Checks a stanza against Policy 5.3.
@@ -157,8 +185,18 @@ impl Control {
         let architecture = required("Architecture")?.parse()?;
         required("Maintainer")?;
         required("Description")?;
-        if let Some(field) = INDEX_FIELDS.iter().find(|field| stanza.get(field).is_some()) {
+        if let Some(field) = FOREIGN_FIELDS.iter().find(|field| stanza.get(field).is_some()) {
             return Err(ControlError::IndexField((*field).to_owned()));
+        }
+        for field in relation::FIELDS {
+            // An empty field says nothing, and dpkg passes over it.
+            let Some(text) = stanza.get(field).filter(|text| !text.is_empty()) else { continue };
+            relation::check_field(text).map_err(|cause| ControlError::Relation { field, cause })?;
+        }
+        let length: usize = stanza.iter().map(|(name, value)| name.len() + value.len() + 3).sum();
+        let limit = Limits::DEFAULT.control_bytes;
+        if length as u64 > limit {
+            return Err(ControlError::TooLong(limit));
         }
         Ok(Self { stanza, package, version, architecture })
     }
@@ -237,6 +275,19 @@ mod tests {
         assert!(error(&format!("{HI}Filename: ../../etc/passwd\n")).contains("Filename"));
         assert!(error(&format!("{HI}\n{HI}")).contains("found 2"));
         assert!(error(" lost\n").contains("line 1"));
+    }
+
+    #[test]
+    fn what_apt_could_not_read_is_refused() {
+        let error = |fields: &str| Control::from_str(&format!("{HI}{fields}")).unwrap_err().to_string();
+        for field in relation::FIELDS {
+            assert!(error(&format!("{field}: ho, (>= 1)\n")).contains(field), "{field}");
+        }
+        assert!(error("Status: install ok installed\n").contains("Status"));
+        assert!(error(&format!("X-Long: {}\n", "a".repeat(1 << 20))).contains("longer than"));
+        assert!(Control::from_str(&format!("{HI}Depends:\nProvides: ho (= 1), hu\n")).is_ok());
+        let no_break_space = HI.replace("Package: hi", "Package: hi\u{a0}");
+        assert!(Control::from_str(&no_break_space).is_err(), "a no-break space is no blank to dpkg");
     }
 
     #[test]

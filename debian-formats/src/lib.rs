@@ -13,6 +13,7 @@ pub mod limits;
 pub mod names;
 pub mod openpgp;
 pub mod packages;
+pub mod relation;
 pub mod release;
 pub mod version;
 

@@ -9,6 +9,8 @@ pub struct Limits {
     pub control_tar_bytes: u64,
     /// One file inside control.tar.
     pub control_file_bytes: u64,
+    /// The control file; apt refuses an index with a stanza of a few megabytes.
+    pub control_bytes: u64,
     /// data.tar, uncompressed.
     pub data_tar_bytes: u64,
     /// Entries in control.tar and data.tar each.
@@ -33,6 +35,7 @@ impl Limits {
         deb_bytes: 2 << 30,
         control_tar_bytes: 16 << 20,
         control_file_bytes: 8 << 20,
+        control_bytes: 512 << 10,
         data_tar_bytes: 8 << 30,
         tar_entries: 1_000_000,
         tar_name_bytes: 128 << 20,

@@ -273,6 +273,29 @@ fn control_tar_with_anything_but_plain_files() {
 }
 
 #[test]
+fn control_files_that_dpkg_refuses() {
+    let open_control = |text: &str| {
+        let tar = [root(), entry("./control", b'0', "", text.len(), text.as_bytes()), END.to_vec()].concat();
+        open(&archive(("control.tar.xz", &xz(&tar)), ("data.tar.xz", &xz(&data_tar())), None), Limits::DEFAULT)
+    };
+    assert!(open_control(&CONTROL.replace('\n', "\r\n")).is_ok());
+    for (text, word) in [
+        (CONTROL.trim_end().to_owned(), "line break"),
+        (format!("# hello\n{CONTROL}"), "comment"),
+        (format!("{CONTROL} \n"), "only blanks"),
+        (format!("{CONTROL}\u{c}\n"), "only blanks"),
+        (format!("{CONTROL}\u{85}\n"), "line 6"),
+        (format!("{CONTROL}\n{CONTROL}"), "found 2"),
+        (format!("{CONTROL}version: 2\n"), "twice"),
+        (CONTROL.replace("hi", "h\0i"), "control character"),
+        (CONTROL.replace("Version: 1", "Version: 1/../../x"), "version"),
+    ] {
+        let error = open_control(&text).unwrap_err();
+        assert!(error.contains(word), "{text:?}: {error}");
+    }
+}
+
+#[test]
 fn bombs() {
     let limits = Limits {
         control_tar_bytes: 64 << 10,

@@ -2,7 +2,7 @@
 
 use super::error::ManifestProblem;
 use super::values::bad_value;
-use debian_formats::{Architecture, PackageName, Version};
+use debian_formats::relation;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 
@@ -40,36 +40,13 @@ impl RawRelations {
         for relation in self.0.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
             let alternatives: Vec<&str> = relation.split('|').map(str::trim).collect();
             for alternative in &alternatives {
-                check_one(alternative).map_err(|rule| bad_value(key, alternative, rule))?;
+                relation::check_one(alternative)
+                    .map_err(|error| bad_value(key, alternative, error.rule().to_owned()))?;
             }
             relations.push(alternatives.join(" | "));
         }
         Ok((!relations.is_empty()).then(|| relations.join(", ")))
     }
-}
-
-/// `name`, `name:arch`, `name (>= version)`.
-fn check_one(text: &str) -> Result<(), String> {
-    let (name, version) = match text.split_once('(') {
-        None => (text, None),
-        Some((name, rest)) => {
-            let version = rest.strip_suffix(')').ok_or("the bracket is not closed")?;
-            (name.trim_end(), Some(version.trim()))
-        }
-    };
-    let (name, architecture) = name.split_once(':').map_or((name, None), |(name, arch)| (name, Some(arch)));
-    name.parse::<PackageName>().map_err(|error| error.to_string())?;
-    if let Some(architecture) = architecture {
-        architecture.parse::<Architecture>().map_err(|error| error.to_string())?;
-    }
-    if let Some(version) = version {
-        let version = ["<<", "<=", ">=", ">>", "="]
-            .iter()
-            .find_map(|operator| version.strip_prefix(operator))
-            .ok_or("a version begins with one of << <= = >= >> (Policy 7.1)")?;
-        version.trim().parse::<Version>().map_err(|error| error.to_string())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

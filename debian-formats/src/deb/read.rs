@@ -70,6 +70,7 @@ impl Deb {
             .ok_or_else(|| tar_problem(&members.control.name, "it holds no file `control`"))?;
         let text = std::str::from_utf8(text)
             .map_err(|_| tar_problem(&members.control.name, "the control file is not UTF-8"))?;
+        check_control_text(text).map_err(|problem| tar_problem(&members.control.name, problem))?;
         let control = text.parse()?;
         let deb = Self { path: path.to_owned(), limits, members, control, control_files };
         let mut entries = 0;
@@ -172,6 +173,22 @@ impl Deb {
         let name = &self.members.data.name;
         walk_tar(data.into_inner(), name, self.limits.data_tar_bytes, &self.limits, visit)
     }
+}
+
+/// What our own reader would pass over, and dpkg refuses to install.
+fn check_control_text(text: &str) -> Result<(), &'static str> {
+    if !text.ends_with('\n') {
+        return Err("the control file does not end with a line break");
+    }
+    for line in text.lines() {
+        if line.starts_with('#') {
+            return Err("the control file holds a comment, which only the control file of a source may");
+        }
+        if !line.is_empty() && line.trim_ascii().is_empty() {
+            return Err("a line of the control file holds only blanks; write ` .` for an empty line in a value");
+        }
+    }
+    Ok(())
 }
 
 type Visit<'a> = &'a mut dyn FnMut(&TarEntry, &mut dyn Read) -> Result<(), DebProblem>;
