@@ -156,6 +156,16 @@ impl Entries {
         };
         1 + self.by_path.values().map(of_entry).sum::<u64>()
     }
+
+    /// What the entries take in a tar at least, in bytes.
+    #[must_use]
+    pub fn unpacked_size(&self) -> u64 {
+        let of_entry = |entry: &Entry| match &entry.kind {
+            EntryKind::File(content) => content.size().saturating_add(512),
+            EntryKind::Symlink(_) | EntryKind::Directory => 512,
+        };
+        self.by_path.values().map(of_entry).fold(0, u64::saturating_add)
+    }
 }
 
 /// A folder as packages have them.

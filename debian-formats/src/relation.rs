@@ -54,6 +54,9 @@ pub fn check_one(text: &str) -> Result<(), RelationError> {
 }
 
 fn parse(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("a package name is missing here; is there a comma or `|` too many?".into());
+    }
     let (name, version) = match text.split_once('(') {
         None => (text, None),
         Some((name, rest)) => {

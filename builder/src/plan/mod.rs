@@ -5,6 +5,7 @@ mod documents;
 use crate::entries::{Entries, EntryError};
 use crate::source::Gathered;
 use debian_formats::control::{Control, ControlError, Stanza};
+use debian_formats::limits::Limits;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,17 @@ pub enum PlanError {
     /// The control file would be refused.
     #[error("{0}")]
     Control(#[from] ControlError),
+    /// More than a server or a device would unpack.
+    #[error(
+        "the package would unpack to {found} bytes, and none may unpack to more than {limit}; split it, or leave out \
+         what does not belong on a device"
+    )]
+    TooLarge {
+        /// What the files add up to.
+        found: u64,
+        /// What is allowed.
+        limit: u64,
+    },
     /// A generated document cannot be placed.
     #[error("{0}")]
     Entry(#[from] EntryError),
@@ -45,6 +57,10 @@ impl Plan {
         let identity = Control::from_stanza(stanza.clone())?;
         if let Some(documents) = documents {
             documents::add(&mut entries, &identity, &documents, time)?;
+        }
+        let (found, limit) = (entries.unpacked_size(), Limits::DEFAULT.data_tar_bytes);
+        if found > limit {
+            return Err(PlanError::TooLarge { found, limit });
         }
         let control = Control::from_stanza(with_installed_size(&stanza, entries.installed_size()))?;
         let mut files: BTreeMap<String, ControlFile> = control_files
@@ -113,7 +129,7 @@ fn with_installed_size(stanza: &Stanza, kib: u64) -> Stanza {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entries::generated;
+    use crate::entries::{Content, Entry, EntryKind, generated};
     use crate::source::Documents;
 
     fn gathered(documents: Option<Documents>) -> Gathered {
@@ -146,6 +162,17 @@ mod tests {
         assert_eq!(plan.control_files()["postinst"].mode, 0o755);
         assert_eq!(plan.control_files()["conffiles"].bytes, b"/etc/hi\n");
         assert!(plan.is_conffile("etc/hi"));
+    }
+
+    #[test]
+    fn a_package_that_nobody_would_unpack_is_not_begun() {
+        let mut large = gathered(None);
+        for path in ["opt/a", "opt/b"] {
+            let kind = EntryKind::File(Content::File { path: path.into(), size: Limits::DEFAULT.data_tar_bytes / 2 });
+            large.entries.add(path, Entry { kind, ..generated(vec![]) }).unwrap();
+        }
+        let error = Plan::new(large, Timestamp::UNIX_EPOCH).unwrap_err();
+        assert!(matches!(error, PlanError::TooLarge { .. }), "{error}");
     }
 
     #[test]

@@ -80,9 +80,13 @@ pub(super) async fn pool_file(
         tracing::error!(path = %file.path.display(), "a package that the database names is not in the pool");
         return Err(missing());
     }
+    // The package never changes; a refusal to send a part of it is not the package.
+    let is_package = !response.status().is_client_error();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(DEB_MEDIA_TYPE));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(true)));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(is_package)));
+    if is_package {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(DEB_MEDIA_TYPE));
+    }
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(header::ETAG, tag);
     }
