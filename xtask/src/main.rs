@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo | test | tidy`.
+//! The project's own commands: `cargo xtask demo | test | bench | tidy`.
 
+mod bench;
 mod demo;
 mod program;
 mod test;
@@ -26,6 +27,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure debfleet beside its peers, and write docs/benchmarks.md
+    Bench {
+        /// Measure only this one, and only print it
+        name: Option<bench::Bench>,
+    },
     /// Check the rules of docs/architecture.md
     Tidy,
 }
@@ -34,6 +40,7 @@ fn main() -> Result<()> {
     match CommandLine::parse().task {
         Task::Demo => demo::demo(),
         Task::Test { arguments } => test::test(&arguments),
+        Task::Bench { name } => bench::bench(name),
         Task::Tidy => tidy::tidy(),
     }
 }

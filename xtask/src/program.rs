@@ -34,3 +34,23 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command.output().with_context(|| format!("could not start {command:?}"))
 }
+
+/// Installs those of these Debian packages that are not there.
+pub(crate) fn install_missing(needed: &[&str]) -> Result<()> {
+    let mut missing = Vec::new();
+    for &package in needed {
+        let found = output(Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]))?;
+        if found.stdout != b"installed" {
+            missing.push(package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing from Debian's packages: {}", missing.join(" "));
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(missing)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}

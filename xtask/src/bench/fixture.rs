@@ -1,0 +1,151 @@
+//! What the benchmarks work on: our binaries, keys, packages and a server.
+
+use super::measure::{Sample, timed, usage_so_far};
+use crate::program::output;
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Our binaries, as released.
+pub(super) struct Tools {
+    pub(super) binaries: PathBuf,
+}
+
+impl Tools {
+    pub(super) fn command(&self, name: &str) -> Command {
+        Command::new(self.binaries.join(name))
+    }
+
+    /// `debfleet build`, not yet started; signed if there is a key.
+    pub(super) fn build(&self, source: &Path, out: &Path, keys: Option<&Path>) -> Command {
+        let mut command = self.command("debfleet");
+        command.arg("build").arg(source).arg("--out").arg(out).env("SOURCE_DATE_EPOCH", EPOCH);
+        if let Some(keys) = keys {
+            command.arg("--key").arg(keys.join("package.key"));
+        }
+        command
+    }
+
+    /// A package key in a folder.
+    pub(super) fn new_key(&self, folder: &Path) -> Result<()> {
+        printed(self.command("debfleet").args(["key", "new", "package", "--out"]).arg(folder)).map(drop)
+    }
+}
+
+/// One date for every tool's output.
+pub(super) const EPOCH: &str = "1700000000";
+
+/// A server on loopback that ends when it is dropped.
+pub(super) struct Server {
+    child: Child,
+    token: String,
+    pub(super) url: String,
+}
+
+impl Server {
+    pub(super) fn start(tools: &Tools, data: &Path, keys: &Path) -> Result<Self> {
+        let keyring = keys.join("package.gpg");
+        let mut init = tools.command("debfleet-server");
+        let text = printed(init.arg("init").arg("--data").arg(data).arg("--package-key").arg(keyring))?;
+        let token = text.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
+        let token = token.context("the server printed no admin token")?.to_owned();
+        let mut child = tools
+            .command("debfleet-server")
+            .arg("--data")
+            .arg(data)
+            .args(["--http", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("could not start debfleet-server")?;
+        let stdout = child.stdout.take();
+        // From here on it ends with us, whatever happens.
+        let mut server = Self { child, token, url: String::new() };
+        let mut lines = BufReader::new(stdout.context("the server has no output")?).lines();
+        let url = lines.find_map(|line| line.ok()?.trim().strip_prefix("listening on ").map(str::to_owned));
+        server.url = url.context("the server ended before it listened")?;
+        // Whatever else it prints is read away, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(server)
+    }
+
+    /// `debfleet publish`, not yet started.
+    pub(super) fn publish(&self, tools: &Tools, packages: &[PathBuf]) -> Command {
+        let mut command = tools.command("debfleet");
+        command.arg("publish").args(packages).args(["--server", &self.url, "--suite", "stable"]);
+        command.env("DEBFLEET_TOKEN", &self.token);
+        command
+    }
+
+    /// Runs a client, and adds what the server did meanwhile.
+    pub(super) fn timed(&self, client: &Command) -> Result<Sample> {
+        let (before, _) = usage_so_far(self.child.id())?;
+        let client = timed(client, 0)?;
+        let (after, peak) = usage_so_far(self.child.id())?;
+        Ok(Sample { cpu: client.cpu + after - before, memory: client.memory.max(peak), ..client })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program that must succeed, and gives what it printed.
+pub(super) fn printed(command: &mut Command) -> Result<String> {
+    let ended = output(command.stdin(Stdio::null()))?;
+    if !ended.status.success() {
+        bail!("{command:?} failed ({}):\n{}", ended.status, String::from_utf8_lossy(&ended.stderr));
+    }
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+}
+
+/// A shell script in a folder; it ends at its first failure.
+pub(super) fn script(folder: &Path, text: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-euc", text]).current_dir(folder).env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Copies files and folders with all their properties.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    printed(Command::new("cp").arg("-a").arg(from).arg(to)).map(drop)
+}
+
+/// Writes a file, with its folder.
+#[expect(clippy::disallowed_methods, reason = "what is lost is measured anew")]
+pub(super) fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let folder = path.parent().with_context(|| format!("{} lies in no folder", path.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("could not make {}", folder.display()))?;
+    std::fs::write(path, content).with_context(|| format!("could not write {}", path.display()))
+}
+
+/// A folder for one benchmark, gone when it ends.
+pub(super) fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("debfleet-bench-").tempdir().context("could not make a folder")
+}
+
+/// Cargo's folder of built things.
+pub(super) fn target_folder() -> Result<PathBuf> {
+    let us = std::env::current_exe().context("could not find the folder of built binaries")?;
+    let folder = us.parent().and_then(Path::parent).context("this binary lies in no folder of cargo's")?;
+    Ok(folder.to_owned())
+}
+
+/// Number and bytes of the regular files below a folder.
+pub(super) fn size_of(folder: &Path) -> Result<(usize, u64)> {
+    let sizes = printed(Command::new("find").arg(folder).args(["-type", "f", "-printf", "%s\\n"]))?;
+    let sizes = sizes.lines().map(|line| line.parse::<u64>().context("find printed no size"));
+    sizes.collect::<Result<Vec<_>>>().map(|sizes| (sizes.len(), sizes.iter().sum()))
+}
+
+/// Bytes as megabytes (10⁶).
+#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit after the point")]
+pub(super) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,75 @@
+//! `cargo xtask bench`: debfleet beside its peers, measured in the same run; writes docs/benchmarks.md.
+//!
+//! One file per benchmark; each gives a `Report`. Nothing here may decide whether a test passes.
+
+mod builder;
+mod device;
+mod fixture;
+mod measure;
+mod report;
+mod repository;
+
+use crate::program::{cargo, install_missing, run, workspace};
+use anyhow::{Context, Result};
+use fixture::Tools;
+use report::Report;
+use std::path::PathBuf;
+
+/// Debian packages that are measured beside ours, or needed to make the input.
+const NEEDED: [&str; 7] = ["apt-utils", "curl", "gnupg", "mmdebstrap", "reprepro", "time", "xz-utils"];
+
+/// A benchmark's name on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Bench {
+    /// A tree becomes a .deb, beside dpkg-deb
+    Builder,
+    /// One package more in a suite, beside apt-ftparchive and reprepro
+    Repository,
+    /// An update of a 50 MB package, beside apt-get
+    Device,
+}
+
+impl Bench {
+    const ALL: [Self; 3] = [Self::Builder, Self::Repository, Self::Device];
+
+    fn measure(self, tools: &Tools) -> Result<Report> {
+        match self {
+            Self::Builder => builder::measure(tools).context("the benchmark `builder`"),
+            Self::Repository => repository::measure(tools).context("the benchmark `repository`"),
+            Self::Device => device::measure(tools).context("the benchmark `device`"),
+        }
+    }
+}
+
+/// Measures one benchmark and prints it, or all and writes the document.
+pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
+    install_missing(&NEEDED).context("could not install the peers")?;
+    println!("building the release binaries …");
+    let tools = Tools { binaries: release_binaries()? };
+    if let Some(bench) = only {
+        let machine = report::machine()?;
+        println!("\n{machine}\n{}", bench.measure(&tools)?.markdown());
+        println!("docs/benchmarks.md is written by a run of all of them: `cargo xtask bench`");
+        return Ok(());
+    }
+    let machine = report::machine()?;
+    let reports = Bench::ALL.iter().map(|bench| bench.measure(&tools)).collect::<Result<Vec<_>>>()?;
+    let text = report::document(&machine, &reports);
+    let path = workspace().join("docs/benchmarks.md");
+    fixture::write(&path, &text)?;
+    println!("\n{text}\nwritten to docs/benchmarks.md");
+    Ok(())
+}
+
+/// What users get is what is measured.
+fn release_binaries() -> Result<PathBuf> {
+    run(cargo().args([
+        "build",
+        "--release",
+        "--quiet",
+        "--package=cli",
+        "--package=repo-server",
+        "--package=updater",
+    ]))?;
+    Ok(fixture::target_folder()?.join("release"))
+}
