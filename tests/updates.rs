@@ -339,12 +339,107 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
+/// A script puts a link in the place of the package's folder: nothing behind it may be touched, on device or host.
+#[test]
+fn a_package_folder_replaced_by_a_link_comes_back_exactly() {
+    let bench = Bench::new();
+    let host = tempfile::tempdir().unwrap();
+    let precious = host.path().join("fstab");
+    end_to_end::debian_root::put(&precious, b"the host's own\n");
+    let script = format!("\nmv /opt/hi /opt/moved; ln -s {} /opt/hi; exit 9\n", host.path().display());
+    let file = "[[files]]\nsource = \"hi\"\ndestination = \"/opt/hi/fstab\"\n\n[scripts]";
+    let sneaky = next().with_text("debfleet.toml", "[scripts]", file).with_lines("scripts/postinst", &script);
+    bench.publish(&sneaky);
+    let before = bench.tree();
+    bench.device.updater(&["install"]).fails(3, "rolled back");
+    assert_eq!(std::fs::read(&precious).unwrap(), b"the host's own\n");
+    assert!(bench.device.updater(&["status"]).success().contains("/opt/moved"), "what is left is named");
+    bench.device.root.shell("rm -r /opt/moved").success();
+    // Its own time tells of what was moved there.
+    before.without("opt").without("opt/hi").assert_same(&bench.tree().without("opt").without("opt/hi"));
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.1.0");
+}
+
+/// dpkg-query warns about such packages on each call, and prints no architecture for them.
+#[test]
+fn packages_of_others_with_missing_fields_do_not_stop_an_update() {
+    let bench = Bench::new();
+    let careless = "Package: careless\nStatus: install ok installed\nVersion: 1\nDescription: no maintainer\n\n";
+    let folder = bench.device.root.path().join("var/lib/dpkg");
+    let status = std::fs::read_to_string(folder.join("status")).unwrap();
+    bench.device.root.write("var/lib/dpkg/status", format!("{status}{careless}").as_bytes());
+    bench.device.root.write("var/lib/dpkg/info/careless.list", b"");
+    bench.publish(&next());
+    bench.device.install();
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
+}
+
+#[test]
+fn a_set_is_installed_as_a_whole_or_not_at_all_and_names_each_package_once() {
+    let bench = Bench::new();
+    let second = |source: Source| source.with_text("debfleet.toml", "\nname = \"hi\"", "\nname = \"ho\"");
+    let second = |source: Source| second(source).with_text("debfleet.toml", "/opt/hi/", "/opt/ho/");
+    let quiet = |source: Source| source.with_text("debfleet.toml", "'\"$DPKG_ROOT/opt/ho/hi\"'", "'true'");
+    bench.publish(&next());
+    bench.publish(&quiet(second(with_failing_script("postinst"))));
+    let before = bench.tree();
+    bench.device.updater(&["install", "hi", "ho"]).fails(3, "rolled back");
+    before.assert_same(&bench.tree());
+    bench.device.updater(&["install", "hi", "hi=0.1.0-1"]).fails(1, "hi is named twice");
+    bench.publish(&quiet(second(Source::hi().bumped("0.3.0"))));
+    bench.device.updater(&["install", "hi", "ho"]).success();
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
+    bench.device.updater(&["rollback"]).success();
+    before.assert_same(&bench.tree());
+}
+
+#[test]
+fn users_made_since_the_update_are_not_rolled_back_with_it() {
+    let bench = Bench::new();
+    bench.publish(&next());
+    bench.device.install();
+    bench.device.root.shell("useradd --no-create-home newcomer").success();
+    bench.device.updater(&["rollback"]).fails(1, "changed since the update");
+    bench.device.root.shell("grep newcomer /etc/passwd").success();
+}
+
+#[test]
+fn a_restore_that_cannot_be_completed_says_so_and_is_completed_later() {
+    let bench = Bench::new();
+    let state = bench.device.root.path().join("var/lib/debfleet");
+    let before = bench.tree();
+    // The script hides the snapshot, as a failing disk would.
+    let hide = "\nmv /var/lib/debfleet/snapshot /var/lib/debfleet/hidden; exit 9\n";
+    bench.publish(&next().with_lines("scripts/postinst", hide));
+    bench.device.updater(&["install"]).fails(4, "could not be put back");
+    bench.device.updater(&["check"]).fails(4, "could not be rolled back");
+    assert_eq!(bench.device.state(), "stuck");
+    run(Command::new("mv").arg(state.join("hidden")).arg(state.join("snapshot"))).success();
+    bench.device.updater(&["recover"]).success();
+    assert_eq!(bench.device.state(), "rolled-back");
+    before.assert_same(&bench.tree());
+}
+
+#[test]
+fn a_second_repository_key_is_trusted_besides_the_first() {
+    let bench = Bench::new();
+    let other = Server::start(&bench.key);
+    other.publish(&next().build(&bench.key));
+    bench.device.configure(other.url(), "");
+    bench.device.updater(&["check"]).fails(1, "refused the suite stable");
+    bench.device.add_repository_key(&other.get("/debian/repository.gpg"));
+    bench.device.install();
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
+}
+
 #[test]
 fn wrong_configuration_is_named() {
     let bench = Bench::new();
     let url = bench.server.url();
     bench.device.configure(url, "pol-interval = 3\n");
     bench.device.updater(&["check"]).fails(1, "pol-interval");
+    bench.device.configure(url, "state-dir = \"relative\"\n");
+    bench.device.updater(&["check"]).fails(1, "must be an absolute path");
     bench.device.configure(url, "required-signatures = []\n");
     bench.device.updater(&["check"]).fails(1, "required-signatures");
     bench.device.configure("http://127.0.0.1:1", "");

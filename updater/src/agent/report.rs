@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::memory::Memory;
 use crate::stages::Choice;
 use crate::system::{Device, Dpkg};
-use crate::transaction::{Failure, Journal, State};
+use crate::transaction::{Failure, Journal, Outcome, State};
 use anyhow::Result;
 use debian_formats::names::SuiteName;
 use debian_formats::{PackageName, Version};
@@ -81,7 +81,7 @@ struct PackageStatus {
 #[serde(rename_all = "kebab-case")]
 struct FailureReport {
     at: String,
-    outcome: crate::transaction::Outcome,
+    outcome: Outcome,
     reason: String,
     /// `name version`, as it was to be installed.
     packages: Vec<String>,
@@ -141,7 +141,13 @@ impl fmt::Display for StatusReport {
         if let Some(failure) = &self.last_failure {
             let what =
                 if failure.packages.is_empty() { String::new() } else { format!(" ({})", failure.packages.join(", ")) };
-            writeln!(f, "last failure, {}{what}: {}", failure.at, failure.reason)?;
+            let how = match failure.outcome {
+                Outcome::Refused => "last refused",
+                Outcome::Abandoned => "last given up before anything was changed",
+                Outcome::RolledBack => "last rolled back",
+                Outcome::Stuck => "could not be rolled back",
+            };
+            writeln!(f, "{how}, {}{what}: {}", failure.at, failure.reason)?;
             if !failure.left_behind.is_empty() {
                 writeln!(f, "changed meanwhile and not put back: {}", failure.left_behind.join(", "))?;
             }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstalledPackage {
     pub(crate) name: PackageName,
-    pub(crate) architecture: Architecture,
+    /// None for a package that its maker gave none; dpkg takes it all the same.
+    pub(crate) architecture: Option<Architecture>,
     pub(crate) version: Version,
     /// dpkg's three words, such as `install ok installed`.
     pub(crate) status: String,
@@ -153,9 +154,9 @@ impl Dpkg {
         let installed = self.installed()?;
         for package in packages {
             let control = package.control();
-            let found = installed
-                .iter()
-                .find(|found| found.name == *control.package() && found.architecture == *control.architecture());
+            let found = installed.iter().find(|found| {
+                found.name == *control.package() && found.architecture.as_ref() == Some(control.architecture())
+            });
             let sound = found.is_some_and(|found| found.is_sound() && found.version == *control.version());
             if !sound {
                 let status = found.map_or("absent".into(), |found| format!("{} {}", found.version, found.status));
@@ -206,7 +207,7 @@ fn parse_line(line: &str) -> Result<Option<InstalledPackage>, DpkgError> {
     }
     Ok(Some(InstalledPackage {
         name: name.parse()?,
-        architecture: architecture.parse()?,
+        architecture: Some(architecture).filter(|text| !text.is_empty()).map(str::parse).transpose()?,
         version: version.parse()?,
         status: status.to_owned(),
     }))
