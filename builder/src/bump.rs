@@ -1,7 +1,7 @@
 //! The version bump: one semver in the source becomes the next one, everywhere it stands, or nowhere.
 
 use crate::confine::{ConfineError, resolve_inside};
-use crate::manifest::{self, BumpFile, Manifest, ManifestError};
+use crate::manifest::{self, BumpFile, Manifest, ManifestError, VERSION_MARK};
 use crate::source::{Source, SourceError};
 use crate::tree::{self, Tree};
 use debian_formats::Version;
@@ -14,9 +14,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use toml_edit::{DocumentMut, Value};
-
-/// Where the version stands in a `[bump]` pattern.
-pub const VERSION_MARK: &str = "{version}";
 
 /// How far to bump.
 #[derive(Debug, Clone, PartialEq, Eq)]

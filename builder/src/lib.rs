@@ -9,6 +9,7 @@ mod build;
 pub mod bump;
 pub mod confine;
 pub mod entries;
+pub mod gathered;
 pub mod manifest;
 pub mod plan;
 pub mod policies;

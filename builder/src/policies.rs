@@ -1,7 +1,7 @@
 //! The update policies that a source packs as plain files: a device must never meet one that it cannot obey.
 
 use crate::entries::{Content, EntryKind};
-use crate::source::Gathered;
+use crate::gathered::Gathered;
 use debian_formats::limits::Limits;
 use debian_formats::{Version, version::VersionError};
 use fleet_protocol::update_policy::{PolicyError, UpdatePolicy, path_in_package};

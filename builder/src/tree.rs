@@ -4,9 +4,9 @@
 //! `DEBIAN/debfleet.toml` may hold a `[bump]` table for `debfleet bump`; it is not packed.
 
 use crate::entries::{Content, Entries, Entry, EntryError, EntryKind, Owner};
+use crate::gathered::Gathered;
 use crate::manifest::ManifestError;
 use crate::scripts::{self, ScriptError};
-use crate::source::Gathered;
 use crate::walk::{self, Found, WalkError};
 use debian_formats::control::{Control, ControlError};
 use std::collections::BTreeMap;

@@ -5,20 +5,18 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 16] = [
-    "apt-utils",
+const NEEDED: [&str; 14] = [
     "aptly",
     "ca-certificates",
     "curl",
     "debmirror",
     "debsig-verify",
-    "fakeroot",
     "git",
     "gnupg",
     "gpgv",
     "lintian",
     "mmdebstrap",
-    "openssl",
+    "mount",
     "procps",
     "python3-debian",
     "sqv",

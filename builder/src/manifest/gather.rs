@@ -3,8 +3,8 @@
 use super::{FileRule, Manifest, ManifestError, ManifestProblem, ScriptRule};
 use crate::confine::resolve_inside;
 use crate::entries::{Entries, Entry, EntryKind, generated};
+use crate::gathered::{Documents, Gathered};
 use crate::scripts;
-use crate::source::{Documents, Gathered};
 use crate::walk::{self, Found};
 use fleet_protocol::update_policy::path_in_package;
 use std::collections::BTreeMap;

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 /// The manifest's file name.
 pub const FILE_NAME: &str = "debfleet.toml";
 
+/// Where the version stands in a `[bump]` pattern.
+pub const VERSION_MARK: &str = "{version}";
+
 /// A checked manifest.
 #[derive(Debug, Clone)]
 pub struct Manifest {

@@ -3,8 +3,7 @@
 use super::error::{Found, ManifestProblem, from_toml, line_of};
 use super::package::{Package, RawPackage};
 use super::values::{Mode, check_owner, check_policy};
-use super::{BumpFile, FileRule, Manifest, ScriptRule};
-use crate::bump::VERSION_MARK;
+use super::{BumpFile, FileRule, Manifest, ScriptRule, VERSION_MARK};
 use crate::entries::Owner;
 use debian_formats::Version;
 use fleet_protocol::update_policy::UpdatePolicy;

@@ -1,7 +1,7 @@
 //! The copyright file and the changelog that Policy 12.5 and 12.7 ask of every package, and a word to lintian.
 
 use crate::entries::{Entries, EntryError, EntryKind, generated};
-use crate::source::Documents;
+use crate::gathered::Documents;
 use debian_formats::control::Control;
 use debian_formats::date::format_changelog_date;
 use flate2::{Compression, GzBuilder};

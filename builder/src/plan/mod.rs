@@ -3,7 +3,7 @@
 mod documents;
 
 use crate::entries::{Entries, EntryError};
-use crate::source::Gathered;
+use crate::gathered::Gathered;
 use debian_formats::control::{Control, ControlError, Stanza};
 use debian_formats::limits::Limits;
 use jiff::Timestamp;
@@ -130,7 +130,7 @@ fn with_installed_size(stanza: &Stanza, kib: u64) -> Stanza {
 mod tests {
     use super::*;
     use crate::entries::{Content, Entry, EntryKind, generated};
-    use crate::source::Documents;
+    use crate::gathered::Documents;
 
     fn gathered(documents: Option<Documents>) -> Gathered {
         let mut stanza = Stanza::new();

@@ -7,10 +7,12 @@ mod framing;
 mod members;
 mod read;
 mod signature;
+mod tar_walk;
 mod write;
 
-pub use read::{Deb, EntryKind, TarEntry};
+pub use read::Deb;
 pub use signature::{SignatureRole, Signer, VerifiedDeb};
+pub use tar_walk::{EntryKind, TarEntry};
 pub use write::{DebParts, Signature, TarWriter, XzTarWriter};
 
 use crate::control::ControlError;

@@ -1,9 +1,8 @@
 //! Writing a .deb whose bytes depend on its input alone: sorted by the caller, owned by root unless told otherwise,
 //! one time for all, no host names.
 
-use super::read::EntryKind;
 use super::signature::SignatureRole;
-use super::{DebError, DebProblem, TarEntry};
+use super::{DebError, DebProblem, EntryKind, TarEntry};
 use crate::openpgp::SigningKey;
 use jiff::Timestamp;
 use std::fs::File;

@@ -2,7 +2,7 @@
 
 use super::host::requested_host;
 use super::problem::Problem;
-use super::router::ServerState;
+use super::state::ServerState;
 use super::static_file::{cache_control, entity_tag, matches_tag, respond};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};

@@ -6,6 +6,8 @@ pub(crate) mod listener;
 mod packages;
 mod problem;
 mod router;
+mod state;
 mod static_file;
 
-pub(crate) use router::{Scheme, ServerState, Surface, router};
+pub(crate) use router::{Surface, router};
+pub(crate) use state::{Scheme, ServerState};

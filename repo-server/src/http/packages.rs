@@ -1,7 +1,7 @@
 //! `/api/v1/suites/<suite>/packages`: publishing.
 
 use super::problem::Problem;
-use super::router::ServerState;
+use super::state::ServerState;
 use crate::repository::{Piece, PublishError};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};

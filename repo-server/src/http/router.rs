@@ -1,37 +1,11 @@
 //! Every route of the server, on one page.
 
 use super::problem::Problem;
+use super::state::ServerState;
 use super::{debian, packages};
-use crate::access::Tokens;
-use crate::repository::Repository;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
-use std::sync::Arc;
-
-/// What handlers work with.
-#[derive(Clone)]
-pub(crate) struct ServerState {
-    pub(crate) repository: Arc<Repository>,
-    pub(crate) tokens: Tokens,
-    pub(crate) scheme: Scheme,
-}
-
-/// How clients reach a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
 
 /// How much of the server a listener shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

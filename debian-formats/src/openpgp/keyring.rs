@@ -1,0 +1,189 @@
+//! The public half: trusted keys, and what they signed.
+
+use super::{Fingerprint, OpenPgpError, check_usable, making};
+use pgp::composed::{ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{Signature, SignatureType, SubpacketData};
+use pgp::ser::Serialize as _;
+use pgp::types::KeyDetails as _;
+use std::fmt;
+use std::io::Read;
+
+const ARMOR: &[u8] = b"-----BEGIN";
+const KEY_BLOCK: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+
+/// Public keys that are trusted for one purpose.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    keys: Vec<SignedPublicKey>,
+}
+
+/// A text whose signature was checked.
+#[derive(Debug, Clone)]
+pub struct VerifiedText {
+    /// Exactly what was signed, lines ended by `\n`.
+    pub text: String,
+    /// Who signed it.
+    pub signer: Fingerprint,
+}
+
+impl Keyring {
+    pub(super) fn of_key(key: SignedPublicKey) -> Self {
+        Self { keys: vec![key] }
+    }
+
+    /// Reads a keyring, binary or armoured. Every key in it must be usable: Ed25519, not revoked.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenPgpError> {
+        let wrong = |error: &dyn fmt::Display| OpenPgpError::NotAKey {
+            expected: "an OpenPGP public keyring",
+            reason: error.to_string(),
+        };
+        if bytes.windows(27).any(|window| window == b"BEGIN PGP PRIVATE KEY BLOCK") {
+            return Err(wrong(&"it is a secret key; give the public keyring (the .gpg or .asc beside it)"));
+        }
+        // The library's words are about its own insides.
+        let damaged = |_| wrong(&"it is damaged, or holds something else beside keys");
+        let mut keys: Vec<SignedPublicKey> = Vec::new();
+        if bytes.starts_with(ARMOR) {
+            let text = std::str::from_utf8(bytes).map_err(|_| wrong(&"it is armoured, but not text"))?;
+            // `cat a.asc b.asc` makes a keyring of several armoured blocks.
+            let blocks = text.match_indices(KEY_BLOCK).map(|(at, _)| at);
+            let ends = blocks.clone().skip(1).chain([text.len()]);
+            for (begin, end) in blocks.zip(ends) {
+                let (block, _) = SignedPublicKey::from_armor_many(&bytes[begin..end]).map_err(damaged)?;
+                keys.append(&mut block.collect::<Result<_, _>>().map_err(damaged)?);
+            }
+        } else {
+            let found = SignedPublicKey::from_bytes_many(bytes).map_err(damaged)?;
+            keys = found.collect::<Result<_, _>>().map_err(damaged)?;
+        }
+        if keys.is_empty() {
+            return Err(OpenPgpError::EmptyKeyring);
+        }
+        keys.iter().try_for_each(check_usable)?;
+        Ok(Self { keys })
+    }
+
+    /// The binary form, which `gpgv --keyring`, debsig-verify and apt's Signed-By read.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, OpenPgpError> {
+        let mut bytes = Vec::new();
+        for key in &self.keys {
+            key.to_writer(&mut bytes).map_err(making("keyring"))?;
+        }
+        Ok(bytes)
+    }
+
+    /// The armoured form.
+    pub fn to_armor(&self) -> Result<String, OpenPgpError> {
+        let armored: Result<Vec<String>, _> =
+            self.keys.iter().map(|key| key.to_armored_string(ArmorOptions::default())).collect();
+        Ok(armored.map_err(making("keyring"))?.concat())
+    }
+
+    /// The keys' fingerprints.
+    pub fn fingerprints(&self) -> Result<Vec<Fingerprint>, OpenPgpError> {
+        self.keys.iter().map(Fingerprint::of).collect()
+    }
+
+    /// Checks a detached signature, binary or armoured, over data; says who made it.
+    pub fn verify_detached(&self, signature: &[u8], data: impl Read) -> Result<Fingerprint, OpenPgpError> {
+        let parsed = if signature.starts_with(ARMOR) {
+            DetachedSignature::from_armor_many(signature).and_then(|(found, _)| found.collect::<Result<Vec<_>, _>>())
+        } else {
+            DetachedSignature::from_bytes_many(signature).and_then(Iterator::collect)
+        };
+        match parsed.as_deref() {
+            Ok([one]) => self.check(&one.signature, &[SignatureType::Binary], data),
+            Ok([]) => Err(OpenPgpError::NoSignature("it is empty".into())),
+            Ok(_) => Err(OpenPgpError::NoSignature("there is more than one where one belongs".into())),
+            Err(_) => Err(OpenPgpError::NoSignature("it is damaged, or no OpenPGP signature at all".into())),
+        }
+    }
+
+    /// Checks a text that is signed within itself, and gives exactly the text that was signed. With several
+    /// signatures, one by a trusted key is enough, and none by a trusted key may be wrong.
+    pub fn verify_cleartext(&self, message: &str) -> Result<VerifiedText, OpenPgpError> {
+        let (message, _) = CleartextSignedMessage::from_string(message).map_err(|_| {
+            OpenPgpError::NoSignature("it is not one text that is signed within itself, or it is damaged".into())
+        })?;
+        let signed = message.signed_text();
+        let kinds = [SignatureType::Text, SignatureType::Binary];
+        let mut outcome = Err(OpenPgpError::NoSignature("the text carries none".into()));
+        for signature in message.signatures() {
+            match self.check(signature, &kinds, signed.as_bytes()) {
+                Ok(signer) => outcome = Ok(signer),
+                Err(error @ OpenPgpError::UnknownSigner { .. }) => outcome = outcome.or(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(VerifiedText { signer: outcome?, text: signed.replace("\r\n", "\n") })
+    }
+
+    fn check(
+        &self,
+        signature: &Signature,
+        kinds: &[SignatureType],
+        data: impl Read,
+    ) -> Result<Fingerprint, OpenPgpError> {
+        let key = self.issuer_of(signature)?;
+        let signer = Fingerprint::of(key)?;
+        let refused = |reason| OpenPgpError::RefusedSignature { signer, reason };
+        if !signature.typ().is_some_and(|kind| kinds.contains(&kind)) {
+            return Err(refused("it was made for another purpose than signing data"));
+        }
+        let strong = [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512];
+        if !signature.hash_alg().is_some_and(|hash| strong.contains(&hash)) {
+            return Err(refused("its hash algorithm is too weak"));
+        }
+        let subpackets = signature.config().map_or(&[][..], |config| &config.hashed_subpackets);
+        if subpackets.iter().any(|subpacket| matches!(subpacket.data, SubpacketData::SignatureExpirationTime(_))) {
+            return Err(refused(
+                "it expires, which a device without a sure clock cannot judge; make one that does not",
+            ));
+        }
+        if subpackets.iter().any(|subpacket| subpacket.is_critical && !is_understood(&subpacket.data)) {
+            return Err(refused("it names a critical condition that is not understood here (RFC 9580, 5.2.3.7)"));
+        }
+        signature.verify(&key.primary_key, data).map_err(|_| OpenPgpError::BadSignature { signer })?;
+        Ok(signer)
+    }
+
+    fn issuer_of(&self, signature: &Signature) -> Result<&SignedPublicKey, OpenPgpError> {
+        let fingerprints = signature.issuer_fingerprint();
+        let ids = signature.issuer_key_id();
+        let is_subkey_of = |key: &&SignedPublicKey| {
+            key.public_subkeys
+                .iter()
+                .any(|sub| fingerprints.contains(&&sub.key.fingerprint()) || ids.contains(&&sub.key.legacy_key_id()))
+        };
+        if let Some(key) = self.keys.iter().find(is_subkey_of) {
+            let reason = "it was made by a subkey; sign with the primary key (gpg: --local-user FINGERPRINT!)";
+            return Err(OpenPgpError::RefusedSignature { signer: Fingerprint::of(key)?, reason });
+        }
+        let issued_by = |key: &SignedPublicKey| {
+            if fingerprints.is_empty() {
+                ids.contains(&&key.legacy_key_id())
+            } else {
+                fingerprints.contains(&&key.fingerprint())
+            }
+        };
+        self.keys.iter().find(|key| issued_by(key)).ok_or_else(|| OpenPgpError::UnknownSigner {
+            signer: match (fingerprints.first(), ids.first()) {
+                (Some(fingerprint), _) => format!("the key {fingerprint:X}"),
+                (None, Some(id)) => format!("the key id {id}"),
+                (None, None) => "an unnamed key".into(),
+            },
+        })
+    }
+}
+
+/// What a critical subpacket may say: who signed, and when.
+fn is_understood(data: &SubpacketData) -> bool {
+    matches!(
+        data,
+        SubpacketData::SignatureCreationTime(_)
+            | SubpacketData::IssuerKeyId(_)
+            | SubpacketData::IssuerFingerprint(_)
+            | SubpacketData::SignersUserID(_)
+    )
+}
