@@ -70,8 +70,8 @@ pub(crate) struct Config {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("could not read {path}: {cause}")]
-    Read { path: PathBuf, cause: std::io::Error },
+    #[error("could not read {what} {path}: {cause}")]
+    Read { what: &'static str, path: PathBuf, cause: std::io::Error },
     #[error("{path}: {problem}")]
     Syntax { path: PathBuf, problem: String },
     #[error("{path}: {key} {problem}")]
@@ -86,7 +86,7 @@ const STATE_DIR: &str = "var/lib/debfleet";
 impl Config {
     /// Reads and checks the file. `root` is the device's file system; paths in the file are the host's.
     pub(crate) fn load(path: &Path, root: &Path) -> Result<Self, ConfigError> {
-        let text = read(path)?;
+        let text = read("the configuration", path)?;
         let text = String::from_utf8_lossy(&text);
         let raw: RawConfig = toml::from_str(&text)
             .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string() })?;
@@ -101,7 +101,11 @@ impl Config {
         if raw.poll_interval == 0 || raw.install_timeout == 0 {
             return Err(value("poll-interval and install-timeout", "must be at least 1 second"));
         }
-        let root = root.canonicalize().map_err(|cause| ConfigError::Read { path: root.to_owned(), cause })?;
+        let root = root.canonicalize().map_err(|cause| ConfigError::Read {
+            what: "the device's root",
+            path: root.to_owned(),
+            cause,
+        })?;
         let state_dir = raw.state_dir.unwrap_or_else(|| root.join(STATE_DIR));
         if !state_dir.is_absolute() {
             return Err(value("state-dir", "must be an absolute path"));
@@ -134,10 +138,10 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })
+fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|cause| ConfigError::Read { what, path: path.to_owned(), cause })
 }
 
 fn keyring(path: &Path, key: &'static str) -> Result<Keyring, ConfigError> {
-    Keyring::from_bytes(&read(path)?).map_err(|cause| ConfigError::Keyring { path: path.to_owned(), key, cause })
+    Keyring::from_bytes(&read(key, path)?).map_err(|cause| ConfigError::Keyring { path: path.to_owned(), key, cause })
 }

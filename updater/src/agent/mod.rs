@@ -174,8 +174,10 @@ impl<'a> Agent<'a> {
 
     /// Puts back what was there before the last committed transaction.
     pub(crate) fn roll_back(&mut self) -> Result<()> {
-        if !matches!(self.state(), State::Committed { .. } | State::Abandoned { .. }) {
-            bail!("there is nothing to roll back: the last update ended in the state {}", self.state().name());
+        match self.state() {
+            State::Committed { .. } | State::Abandoned { .. } => {}
+            State::RolledBack { .. } => bail!("there is nothing to roll back: the last update was rolled back already"),
+            _ => bail!("there is nothing to roll back: this device made no update yet"),
         }
         let manifest = snapshot::load(&self.places.snapshot)?
             .context("there is nothing to roll back to: no snapshot of the version before is kept")?;
