@@ -168,7 +168,7 @@ fn a_rollback_waits_for_another_package_manager() {
 
 /// The interrupted update may have been that of the keys themselves.
 #[test]
-fn an_interrupted_update_is_ended_also_without_usable_keys() {
+fn an_interrupted_update_is_ended_also_without_usable_keys_or_facts() {
     let key = PackageKey::new();
     let server = Server::start(&key);
     server.publish(&Source::hi().with_lines("scripts/postinst", STOP).build(&key));
@@ -176,6 +176,11 @@ fn an_interrupted_update_is_ended_also_without_usable_keys() {
     kill_when_reached(&device);
     device.break_keyrings();
     assert_eq!(device.state(), "installing");
+    let facts = std::fs::read(device.root.path().join("var/lib/debfleet/memory.json")).unwrap();
+    device.root.write("var/lib/debfleet/memory.json", b"{ damaged");
+    device.updater(&["recover"]).fails(1, "guards against old releases");
+    assert_eq!(device.root.shell("test -e /opt/hi").code, 1, "the old files are back all the same");
+    device.root.write("var/lib/debfleet/memory.json", &facts);
     device.updater(&["recover"]).success();
     assert_eq!(device.state(), "rolled-back");
     device.updater(&["install"]).fails(1, "repository-keyring");

@@ -30,6 +30,8 @@ struct Facts {
 pub(crate) struct Memory {
     path: PathBuf,
     facts: Facts,
+    /// Why the file cannot be read; then it is not written either.
+    problem: Option<String>,
 }
 
 /// Why the facts cannot be used.
@@ -37,24 +39,34 @@ pub(crate) struct Memory {
 pub(crate) enum MemoryError {
     #[error(transparent)]
     Write(#[from] DurableError),
-    #[error("could not read {path}: {cause}")]
-    Read { path: PathBuf, cause: std::io::Error },
-    #[error(
-        "{path} cannot be read as facts: {cause}; it guards against old releases, so nothing is installed without it"
-    )]
-    Unreadable { path: PathBuf, cause: serde_json::Error },
+    #[error("{path} cannot be read: {problem}; it guards against old releases, so nothing is installed without it")]
+    Unreadable { path: PathBuf, problem: String },
+    #[error("{path} cannot be written as JSON: {cause}")]
+    Encode { path: PathBuf, cause: serde_json::Error },
 }
 
 impl Memory {
-    /// Reads the facts, or begins with none.
-    pub(crate) fn open(path: &Path) -> Result<Self, MemoryError> {
-        let facts = match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|cause| MemoryError::Unreadable { path: path.to_owned(), cause })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Facts::default(),
-            Err(cause) => return Err(MemoryError::Read { path: path.to_owned(), cause }),
+    /// Reads the facts, or begins with none. Damaged ones stop every change of them and whoever calls
+    /// [`Memory::demand_readable`], and not the end of an interrupted update.
+    pub(crate) fn open(path: &Path) -> Self {
+        let read = match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Facts::default()),
+            Err(error) => Err(error.to_string()),
         };
-        Ok(Self { path: path.to_owned(), facts })
+        let (facts, problem) = match read {
+            Ok(facts) => (facts, None),
+            Err(problem) => (Facts::default(), Some(problem)),
+        };
+        Self { path: path.to_owned(), facts, problem }
+    }
+
+    /// Whether what it answers is what was once written.
+    pub(crate) fn demand_readable(&self) -> Result<(), MemoryError> {
+        match &self.problem {
+            None => Ok(()),
+            Some(problem) => Err(MemoryError::Unreadable { path: self.path.clone(), problem: problem.clone() }),
+        }
     }
 
     /// The newest Date accepted for a suite.
@@ -153,11 +165,12 @@ impl Memory {
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Facts)) -> Result<(), MemoryError> {
+        self.demand_readable()?;
         let mut facts = self.facts.clone();
         change(&mut facts);
         if facts != self.facts {
             let bytes = serde_json::to_vec_pretty(&facts)
-                .map_err(|cause| MemoryError::Unreadable { path: self.path.clone(), cause })?;
+                .map_err(|cause| MemoryError::Encode { path: self.path.clone(), cause })?;
             durable_files::replace(&self.path, &bytes, 0o600)?;
             self.facts = facts;
         }
@@ -175,13 +188,13 @@ mod tests {
         let path = folder.path().join("memory.json");
         let (hi, stable): (PackageName, SuiteName) = ("hi".parse().unwrap(), "stable".parse().unwrap());
         let time = |seconds| Timestamp::from_second(seconds).unwrap();
-        let mut memory = Memory::open(&path).unwrap();
+        let mut memory = Memory::open(&path);
         for (floor, seconds) in [("2.0", 20), ("1.0", 10)] {
             memory.propose_rollback_floor(&hi, &floor.parse().unwrap()).unwrap();
             memory.confirm_rollback_floor(&hi).unwrap();
             memory.saw_release(&stable, time(seconds)).unwrap();
         }
-        let memory = Memory::open(&path).unwrap();
+        let memory = Memory::open(&path);
         assert_eq!(memory.rollback_floor(&hi).unwrap().as_str(), "2.0");
         assert_eq!(memory.newest_release(&stable), Some(time(20)));
     }
@@ -191,6 +204,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("memory.json");
         durable_files::replace(&path, b"{", 0o600).unwrap();
-        assert!(matches!(Memory::open(&path), Err(MemoryError::Unreadable { .. })));
+        let mut memory = Memory::open(&path);
+        assert!(matches!(memory.demand_readable(), Err(MemoryError::Unreadable { .. })));
+        memory.note_committed_databases(Some("x".into())).unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), b"{");
     }
 }

@@ -106,7 +106,7 @@ impl<'a> Agent<'a> {
             services: Services::new(&device, places.log.clone()),
             device,
             journal: Journal::open(&places.journal)?,
-            memory: Memory::open(&places.memory)?,
+            memory: Memory::open(&places.memory),
             downloads: Downloads::new(places.downloads.clone()),
             places,
             package_keys: None,
@@ -121,6 +121,7 @@ impl<'a> Agent<'a> {
             end_marked_processes(&agent.mark()?);
         }
         agent.drive(Event::Interrupted)?;
+        agent.memory.demand_readable()?;
         if let State::Stuck { reason, .. } = agent.journal.state() {
             bail!(CouldNotRollBack { reason: reason.clone() });
         }

@@ -106,7 +106,8 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
     let places = Places::of(config);
     durable_files::create_dir(&config.state_dir, 0o700)?;
     let journal = Journal::open_if_there(&places.journal)?;
-    let memory = Memory::open(&places.memory)?;
+    let memory = Memory::open(&places.memory);
+    memory.demand_readable()?;
     let state = journal.as_ref().map_or(&State::Idle, Journal::state);
     let device = Device { root: config.root.clone(), scripts: config.scripts };
     // Not the agent's log: it may be writing there.
