@@ -1,7 +1,7 @@
 //! The strict check of a .deb's ar members: their names, order and sizes.
 
 use super::DebProblem;
-use super::signature::SignatureRole;
+use super::role::SignatureRole;
 use std::io::{Read, Seek, SeekFrom};
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";

@@ -6,12 +6,14 @@
 mod framing;
 mod members;
 mod read;
+mod role;
 mod signature;
 mod tar_walk;
 mod write;
 
 pub use read::Deb;
-pub use signature::{SignatureRole, Signer, VerifiedDeb};
+pub use role::SignatureRole;
+pub use signature::{Signer, VerifiedDeb};
 pub use tar_walk::{EntryKind, TarEntry};
 pub use write::{DebParts, Signature, TarWriter, XzTarWriter};
 

@@ -2,7 +2,7 @@
 
 use super::framing;
 use super::members::{Member, Members};
-use super::signature::SignatureRole;
+use super::role::SignatureRole;
 use super::tar_walk::{EntryKind, TarEntry, Visit, broken, tar_problem, walk_tar};
 use super::{DebError, DebProblem};
 use crate::control::Control;

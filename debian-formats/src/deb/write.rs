@@ -1,7 +1,7 @@
 //! Writing a .deb whose bytes depend on its input alone: sorted by the caller, owned by root unless told otherwise,
 //! one time for all, no host names.
 
-use super::signature::SignatureRole;
+use super::role::SignatureRole;
 use super::{DebError, DebProblem, EntryKind, TarEntry};
 use crate::openpgp::SigningKey;
 use jiff::Timestamp;

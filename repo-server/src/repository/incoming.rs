@@ -1,7 +1,7 @@
 //! An upload on its way in: from the network to a file, and from a file to a checked package.
 
+use super::error::PublishError;
 use super::pool;
-use super::publish::PublishError;
 use super::store::Package;
 use bytes::Bytes;
 use debian_formats::checksums::{Checksums, Hasher};

@@ -1,6 +1,7 @@
 //! The apt repository: suites, their packages, and what readers see of them.
 
 mod blobs;
+mod error;
 mod generation;
 mod incoming;
 mod indexes;
@@ -11,8 +12,8 @@ mod snapshot;
 mod source_list;
 mod store;
 
+pub(crate) use error::PublishError;
 pub(crate) use incoming::Piece;
-pub(crate) use publish::PublishError;
 pub(crate) use snapshot::{ServedFile, SuiteSnapshot};
 pub(crate) use store::StoreError;
 

@@ -3,6 +3,7 @@
 //! snapshot that readers see is exchanged. Killed anywhere, the server comes back with the old state or the new one.
 
 use super::Repository;
+use super::error::PublishError;
 use super::generation::Generation;
 use super::incoming::{Checked, Pieces, receive};
 use super::indexes::{self, IndexedPackage};
@@ -10,83 +11,15 @@ use super::pool::COMPONENT;
 use super::schedule;
 use super::snapshot::SuiteSnapshot;
 use super::store::{Addition, Package, StoreError};
-use debian_formats::deb::DebProblem;
-use debian_formats::names::{NameError, SuiteName};
-use debian_formats::openpgp::OpenPgpError;
+use debian_formats::names::SuiteName;
 use debian_formats::release::Release;
-use durable_files::DurableError;
 use fleet_protocol::publishing::Published;
 use jiff::Timestamp;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// `Origin` and `Label` of every Release.
 const ORIGIN: &str = "debfleet";
-
-/// An upload that was not published. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// There is no such suite.
-    #[error("there is no suite {0} on this server")]
-    UnknownSuite(SuiteName),
-    /// The upload is larger than allowed.
-    #[error("the package is larger than {limit} bytes, which is this server's limit")]
-    TooLarge {
-        /// The bound in bytes.
-        limit: u64,
-    },
-    /// The sender went away.
-    #[error("the upload broke off before its end: {0}")]
-    BrokenOff(String),
-    /// Not a package, or not signed by a known key.
-    #[error("{0}")]
-    Refused(DebProblem),
-    /// The field Source holds no package name.
-    #[error("control file: Source: {0}")]
-    SourceName(NameError),
-    /// Another package has its name, version and architecture, or its file name.
-    #[error(
-        "the repository already holds {name} {version} ({architecture}) as {filename} with other content; \
-         published versions never change: raise the version and publish again"
-    )]
-    Conflict {
-        /// Of the package that is there.
-        name: String,
-        /// Its version.
-        version: String,
-        /// Its architecture.
-        architecture: String,
-        /// Where it lies.
-        filename: String,
-    },
-    /// A file could not be written or read.
-    #[error(transparent)]
-    Disk(#[from] DurableError),
-    /// The database failed, or another process was faster.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The indexes could not be compressed.
-    #[error("could not build the indexes: {0}")]
-    Indexes(io::Error),
-    /// The Release could not be signed.
-    #[error("could not sign the Release: {0}")]
-    Signing(OpenPgpError),
-    /// A background thread ended early.
-    #[error("the work was stopped: {0}")]
-    Stopped(#[from] tokio::task::JoinError),
-}
-
-impl PublishError {
-    /// Whether the disk was full.
-    pub(crate) fn is_full(&self) -> bool {
-        match self {
-            Self::Disk(error) => error.is_full(),
-            Self::Store(error) => error.is_full(),
-            _ => false,
-        }
-    }
-}
 
 impl Repository {
     /// Takes in a package and publishes the suite with it. When this returns without an error, the package survives a
