@@ -1,5 +1,7 @@
 //! The one place that sees everything: it drives the state machine and performs its actions.
 
+mod actions;
+mod planning;
 mod report;
 mod run;
 
@@ -8,24 +10,18 @@ pub(crate) use run::run;
 
 use crate::config::Config;
 use crate::memory::Memory;
-use crate::repository::{Client, Index, VerifiedPackage, fetch_index};
-use crate::snapshot::{self, Captured};
-use crate::stages::{Choice, Downloads, Refusal, Rules, check_health, choose, scope_of, units_of};
-use crate::system::{Device, Dpkg, FrontendLock, Services, end_marked_processes, simulate_install};
-use crate::transaction::{Action, Event, Failure, Journal, Outcome, PlannedPackage, State, Transaction, transition};
+use crate::repository::{Client, VerifiedPackage};
+use crate::snapshot;
+use crate::stages::{Downloads, Refusal};
+use crate::system::{Device, Dpkg, FrontendLock, Services, end_marked_processes};
+use crate::transaction::{Action, Event, Failure, Journal, Outcome, State, transition};
 use anyhow::{Context, Result, bail};
-use debian_formats::checksums::sha256_hex;
-use debian_formats::names::SuiteName;
 use debian_formats::openpgp::Keyring;
-use debian_formats::{Architecture, PackageName, Version};
 use durable_files::Lock;
-use fleet_protocol::update_document::{Update, UpdateDocument};
+use fleet_protocol::update_document::UpdateDocument;
 use jiff::Timestamp;
 use report::{CheckReport, PackageCheck};
-use std::collections::BTreeSet;
-use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where the agent keeps its files.
 struct Places {
@@ -57,12 +53,6 @@ pub(crate) enum Origin {
     /// The poll: only what is new.
     Polled,
 }
-
-/// How long a restore waits for another apt or dpkg, in each attempt.
-const RESTORE_LOCK_WAIT: Duration = Duration::from_secs(60);
-
-/// What a rollback by hand would overwrite, and others change too: dpkg's record of packages, and who may log in.
-const SHARED_DATABASES: [&str; 5] = ["var/lib/dpkg/status", "etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"];
 
 /// The device is neither on the old version nor on the new one.
 #[derive(Debug, thiserror::Error)]
@@ -202,77 +192,6 @@ impl<'a> Agent<'a> {
         self.drive(Event::RollbackAsked(manifest.transaction))
     }
 
-    fn plan(&mut self, update: &Update, origin: Origin) -> Result<Option<(Client, Transaction)>> {
-        let suite: SuiteName = update.suite.parse()?;
-        if update.packages.is_empty() {
-            bail!("the update names no package");
-        }
-        let (client, index) = self.fetch_index(&suite)?;
-        let architecture = self.architecture()?;
-        let mut packages: Vec<PlannedPackage> = Vec::new();
-        let mut names = BTreeSet::new();
-        for wanted in &update.packages {
-            let name: PackageName = wanted.name.parse()?;
-            if !names.insert(name.clone()) {
-                bail!("{name} is named twice");
-            }
-            let version: Option<Version> = wanted.version.as_deref().map(str::parse).transpose()?;
-            let installed = self.installed_version(&name)?;
-            let choice = self.choose(
-                &index,
-                &name,
-                version.as_ref(),
-                installed.as_ref(),
-                &architecture,
-                origin,
-                update.allow_downgrade,
-            )?;
-            match choice {
-                Choice::UpToDate => tracing::info!("{name} is up to date"),
-                Choice::Update(planned) => packages.push(planned),
-            }
-        }
-        if packages.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((client, Transaction { began: Timestamp::now(), packages })))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call of a pure decision with all that it needs")]
-    fn choose(
-        &self,
-        index: &Index,
-        name: &PackageName,
-        wanted: Option<&Version>,
-        installed: Option<&Version>,
-        architecture: &Architecture,
-        origin: Origin,
-        allow_downgrade: bool,
-    ) -> Result<Choice> {
-        let floor = self.memory.rollback_floor(name);
-        let rules = Rules { architecture, installed, floor, wanted, allow_downgrade };
-        let held_back = |version: &Version| origin == Origin::Polled && self.memory.was_rolled_back(name, version);
-        Ok(choose(name, &index.entries(name)?, rules, held_back)?)
-    }
-
-    fn fetch_index(&mut self, suite: &SuiteName) -> Result<(Client, Index)> {
-        let client = Client::new(&self.config.repository, self.config.ca.as_deref())?;
-        let architecture = self.architecture()?;
-        let keys = self.config.repository_keys()?;
-        self.package_keys = Some(self.config.package_keys()?);
-        let index = fetch_index(&client, &keys, suite, &architecture, &mut self.memory, Timestamp::now())?;
-        Ok((client, index))
-    }
-
-    fn architecture(&self) -> Result<Architecture> {
-        Ok(self.config.architecture.clone().map_or_else(|| self.dpkg.architecture(), Ok)?)
-    }
-
-    fn installed_version(&self, name: &PackageName) -> Result<Option<Version>> {
-        let installed = self.dpkg.installed()?;
-        Ok(installed.into_iter().find(|package| package.name == *name).map(|package| package.version))
-    }
-
     fn drive(&mut self, event: Event) -> Result<()> {
         self.drive_with(event, None)
     }
@@ -316,154 +235,6 @@ impl<'a> Agent<'a> {
         }))
     }
 
-    /// What marks the processes of the transaction under way.
-    fn mark(&self) -> Result<String> {
-        Ok(format!("{}@{}", self.config.state_dir.display(), self.transaction()?.began))
-    }
-
-    fn transaction(&self) -> Result<Transaction> {
-        self.journal.state().transaction().cloned().context("no update is under way")
-    }
-
-    fn download(&mut self, client: Option<&Client>) -> Result<()> {
-        let client = client.context("no connection to the repository")?;
-        let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
-        self.verified.clear();
-        for planned in &self.transaction()?.packages {
-            tracing::info!("downloading {} {} ({} bytes)", planned.name, planned.to, planned.size);
-            let roles = &self.config.required_signatures;
-            self.verified.push(self.downloads.fetch(client, planned, keys, roles)?);
-        }
-        let files: Vec<PathBuf> = self.verified.iter().map(|package| package.path().to_owned()).collect();
-        let names: Vec<&str> = self.verified.iter().map(|package| package.control().package().as_str()).collect();
-        simulate_install(&self.device, &files, &names, &self.places.log)?;
-        Ok(())
-    }
-
-    fn take_snapshot(&mut self) -> Result<()> {
-        let lock = self.dpkg.lock()?;
-        self.dpkg.heal(&self.mark()?, &lock)?;
-        let transaction = self.transaction()?;
-        for planned in &transaction.packages {
-            if self.installed_version(&planned.name)? != planned.from {
-                bail!("{} was changed by somebody else since the update was planned", planned.name);
-            }
-        }
-        let scope = scope_of(&self.device, &self.verified).context("could not find out what will change")?;
-        let units = units_of(&self.device, &self.verified)?;
-        let install_bytes = self.verified.iter().map(unpacked_bytes).sum();
-        tracing::info!("copying away what will change");
-        snapshot::capture(
-            &scope,
-            Captured {
-                root: &self.device.root,
-                folder: &self.places.snapshot,
-                ours: &self.config.state_dir,
-                transaction: &transaction,
-                active_units: self.services.active_among(&units),
-                units,
-                install_bytes,
-            },
-        )?;
-        self.dpkg_lock = Some(lock);
-        Ok(())
-    }
-
-    fn install(&mut self) -> Result<()> {
-        let lock = self.dpkg_lock.as_ref().context("dpkg's lock is not held")?;
-        tracing::info!("installing with dpkg");
-        self.dpkg.install(&self.verified, self.config.install_timeout, &self.mark()?, lock)?;
-        // What a commit stands on must be on the disk.
-        rustix::fs::sync();
-        Ok(())
-    }
-
-    fn check_health(&mut self) -> Result<()> {
-        tracing::info!("checking health");
-        let mark = self.mark()?;
-        check_health(&self.verified, &self.device, &self.services, &self.places.log, &mark)
-            .map_err(anyhow::Error::msg)?;
-        // Noted before the commit: a second start must not take somebody else's later change for ours.
-        let databases = self.shared_databases_hash()?;
-        for package in &self.verified {
-            if let Some(floor) = package.rollback_floor() {
-                self.memory.propose_rollback_floor(package.control().package(), floor)?;
-            }
-        }
-        Ok(self.memory.note_committed_databases(databases)?)
-    }
-
-    fn restore(&mut self) -> Result<()> {
-        end_marked_processes(&self.mark()?);
-        if self.dpkg_lock.is_none() {
-            self.dpkg_lock = Some(self.dpkg.wait_for_lock(RESTORE_LOCK_WAIT)?);
-        }
-        // Nothing is installed from them any more, and on a full disk the way back needs their room.
-        if let Err(error) = self.downloads.clear() {
-            tracing::warn!("could not remove the downloads: {error}");
-        }
-        let manifest =
-            snapshot::load(&self.places.snapshot)?.context("the snapshot is gone, so it cannot be put back")?;
-        let reason = match self.journal.state() {
-            State::RollingBack { reason, .. } => reason.clone(),
-            _ => String::new(),
-        };
-        tracing::warn!("rolling back: {reason}");
-        // Also what only the new version brought: its unit file goes, and its processes must not stay.
-        self.services.stop(&self.services.running_among(&manifest.units));
-        snapshot::restore(&self.device.root, &self.places.snapshot, &manifest)?;
-        self.services.reload_and_start(&manifest.active_units);
-        let left_behind =
-            snapshot::changed_outside(&self.device.root, &self.places.snapshot, &self.config.state_dir, &manifest);
-        let transaction = Some(manifest.transaction);
-        let failure = Failure { at: Timestamp::now(), outcome: Outcome::RolledBack, reason, transaction, left_behind };
-        Ok(self.journal.note_failure(failure)?)
-    }
-
-    /// What follows from the end of a transaction. Repeated at every start, so that a power cut loses none of it.
-    fn settle(&mut self) -> Result<()> {
-        // First what makes room for the rest, should the disk be full.
-        if !matches!(self.journal.state(), State::Abandoned { .. }) {
-            self.downloads.clear().context("could not remove the downloads")?;
-        }
-        match self.journal.state().clone() {
-            State::Committed { transaction } => {
-                for package in &transaction.packages {
-                    self.memory.forget_rolled_back(&package.name, &package.to)?;
-                    self.memory.confirm_rollback_floor(&package.name)?;
-                    self.memory.note_previous(&package.name, package.from.as_ref())?;
-                }
-            }
-            State::RolledBack { transaction, .. } => {
-                snapshot::discard(&self.places.snapshot)?;
-                for package in &transaction.packages {
-                    self.memory.note_rolled_back(&package.name, &package.to)?;
-                    self.memory.drop_proposed_floor(&package.name)?;
-                    // Back at the version before: what was before that one is not known any more.
-                    if self.memory.previous(&package.name) == package.from.as_ref() {
-                        self.memory.note_previous(&package.name, None)?;
-                    }
-                }
-            }
-            State::Abandoned { transaction, reason } => {
-                // An older snapshot, of a transaction that was committed, stays: one may still go back to it.
-                let ours = snapshot::load(&self.places.snapshot)?.is_none_or(|kept| kept.transaction == transaction);
-                if ours {
-                    snapshot::discard(&self.places.snapshot)?;
-                }
-                let known = self.journal.last_failure().is_some_and(|f| f.transaction.as_ref() == Some(&transaction));
-                if !known {
-                    let transaction = Some(transaction);
-                    let at = Timestamp::now();
-                    let outcome = Outcome::Abandoned;
-                    self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn note_stuck(&mut self) -> Result<()> {
         if let State::Stuck { transaction, reason } = self.journal.state().clone() {
             let (at, outcome, transaction) = (Timestamp::now(), Outcome::Stuck, Some(transaction));
@@ -471,22 +242,4 @@ impl<'a> Agent<'a> {
         }
         Ok(())
     }
-
-    fn shared_databases_hash(&self) -> Result<Option<String>> {
-        let mut digests = String::new();
-        for path in SHARED_DATABASES.map(|path| self.device.root.join(path)) {
-            match std::fs::read(&path) {
-                Ok(bytes) => digests.push_str(&sha256_hex(&bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => digests.push_str("absent"),
-                Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
-            }
-        }
-        Ok(Some(sha256_hex(digests.as_bytes())))
-    }
-}
-
-/// `Installed-Size` (in KiB, Policy 5.6.20), or a guess from the package's own size.
-fn unpacked_bytes(package: &VerifiedPackage) -> u64 {
-    let declared = package.control().stanza().get("Installed-Size").and_then(|size| size.trim().parse::<u64>().ok());
-    declared.map_or(64 << 20, |kib| kib.saturating_mul(1024))
 }

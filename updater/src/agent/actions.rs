@@ -1,0 +1,188 @@
+//! How each action of the state machine is performed.
+
+use super::Agent;
+use crate::repository::{Client, VerifiedPackage};
+use crate::snapshot::{self, Captured};
+use crate::stages::{check_health, scope_of, units_of};
+use crate::system::{end_marked_processes, simulate_install};
+use crate::transaction::{Failure, Outcome, State, Transaction};
+use anyhow::{Context, Result, bail};
+use debian_formats::checksums::sha256_hex;
+use jiff::Timestamp;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a restore waits for another apt or dpkg, in each attempt.
+const RESTORE_LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// What a rollback by hand would overwrite, and others change too: dpkg's record of packages, and who may log in.
+const SHARED_DATABASES: [&str; 5] = ["var/lib/dpkg/status", "etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"];
+
+impl Agent<'_> {
+    /// What marks the processes of the transaction under way.
+    pub(super) fn mark(&self) -> Result<String> {
+        Ok(format!("{}@{}", self.config.state_dir.display(), self.transaction()?.began))
+    }
+
+    pub(super) fn transaction(&self) -> Result<Transaction> {
+        self.journal.state().transaction().cloned().context("no update is under way")
+    }
+
+    pub(super) fn download(&mut self, client: Option<&Client>) -> Result<()> {
+        let client = client.context("no connection to the repository")?;
+        let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
+        self.verified.clear();
+        for planned in &self.transaction()?.packages {
+            tracing::info!("downloading {} {} ({} bytes)", planned.name, planned.to, planned.size);
+            let roles = &self.config.required_signatures;
+            self.verified.push(self.downloads.fetch(client, planned, keys, roles)?);
+        }
+        let files: Vec<PathBuf> = self.verified.iter().map(|package| package.path().to_owned()).collect();
+        let names: Vec<&str> = self.verified.iter().map(|package| package.control().package().as_str()).collect();
+        simulate_install(&self.device, &files, &names, &self.places.log)?;
+        Ok(())
+    }
+
+    pub(super) fn take_snapshot(&mut self) -> Result<()> {
+        let lock = self.dpkg.lock()?;
+        self.dpkg.heal(&self.mark()?, &lock)?;
+        let transaction = self.transaction()?;
+        for planned in &transaction.packages {
+            if self.installed_version(&planned.name)? != planned.from {
+                bail!("{} was changed by somebody else since the update was planned", planned.name);
+            }
+        }
+        let scope = scope_of(&self.device, &self.verified).context("could not find out what will change")?;
+        let units = units_of(&self.device, &self.verified)?;
+        let install_bytes = self.verified.iter().map(unpacked_bytes).sum();
+        tracing::info!("copying away what will change");
+        snapshot::capture(
+            &scope,
+            Captured {
+                root: &self.device.root,
+                folder: &self.places.snapshot,
+                ours: &self.config.state_dir,
+                transaction: &transaction,
+                active_units: self.services.active_among(&units),
+                units,
+                install_bytes,
+            },
+        )?;
+        self.dpkg_lock = Some(lock);
+        Ok(())
+    }
+
+    pub(super) fn install(&mut self) -> Result<()> {
+        let lock = self.dpkg_lock.as_ref().context("dpkg's lock is not held")?;
+        tracing::info!("installing with dpkg");
+        self.dpkg.install(&self.verified, self.config.install_timeout, &self.mark()?, lock)?;
+        // What a commit stands on must be on the disk.
+        rustix::fs::sync();
+        Ok(())
+    }
+
+    pub(super) fn check_health(&mut self) -> Result<()> {
+        tracing::info!("checking health");
+        let mark = self.mark()?;
+        check_health(&self.verified, &self.device, &self.services, &self.places.log, &mark)
+            .map_err(anyhow::Error::msg)?;
+        // Noted before the commit: a second start must not take somebody else's later change for ours.
+        let databases = self.shared_databases_hash()?;
+        for package in &self.verified {
+            if let Some(floor) = package.rollback_floor() {
+                self.memory.propose_rollback_floor(package.control().package(), floor)?;
+            }
+        }
+        Ok(self.memory.note_committed_databases(databases)?)
+    }
+
+    pub(super) fn restore(&mut self) -> Result<()> {
+        end_marked_processes(&self.mark()?);
+        if self.dpkg_lock.is_none() {
+            self.dpkg_lock = Some(self.dpkg.wait_for_lock(RESTORE_LOCK_WAIT)?);
+        }
+        // Nothing is installed from them any more, and on a full disk the way back needs their room.
+        if let Err(error) = self.downloads.clear() {
+            tracing::warn!("could not remove the downloads: {error}");
+        }
+        let manifest =
+            snapshot::load(&self.places.snapshot)?.context("the snapshot is gone, so it cannot be put back")?;
+        let reason = match self.journal.state() {
+            State::RollingBack { reason, .. } => reason.clone(),
+            _ => String::new(),
+        };
+        tracing::warn!("rolling back: {reason}");
+        // Also what only the new version brought: its unit file goes, and its processes must not stay.
+        self.services.stop(&self.services.running_among(&manifest.units));
+        snapshot::restore(&self.device.root, &self.places.snapshot, &manifest)?;
+        self.services.reload_and_start(&manifest.active_units);
+        let left_behind =
+            snapshot::changed_outside(&self.device.root, &self.places.snapshot, &self.config.state_dir, &manifest);
+        let transaction = Some(manifest.transaction);
+        let failure = Failure { at: Timestamp::now(), outcome: Outcome::RolledBack, reason, transaction, left_behind };
+        Ok(self.journal.note_failure(failure)?)
+    }
+
+    /// What follows from the end of a transaction. Repeated at every start, so that a power cut loses none of it.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        // First what makes room for the rest, should the disk be full.
+        if !matches!(self.journal.state(), State::Abandoned { .. }) {
+            self.downloads.clear().context("could not remove the downloads")?;
+        }
+        match self.journal.state().clone() {
+            State::Committed { transaction } => {
+                for package in &transaction.packages {
+                    self.memory.forget_rolled_back(&package.name, &package.to)?;
+                    self.memory.confirm_rollback_floor(&package.name)?;
+                    self.memory.note_previous(&package.name, package.from.as_ref())?;
+                }
+            }
+            State::RolledBack { transaction, .. } => {
+                snapshot::discard(&self.places.snapshot)?;
+                for package in &transaction.packages {
+                    self.memory.note_rolled_back(&package.name, &package.to)?;
+                    self.memory.drop_proposed_floor(&package.name)?;
+                    // Back at the version before: what was before that one is not known any more.
+                    if self.memory.previous(&package.name) == package.from.as_ref() {
+                        self.memory.note_previous(&package.name, None)?;
+                    }
+                }
+            }
+            State::Abandoned { transaction, reason } => {
+                // An older snapshot, of a transaction that was committed, stays: one may still go back to it.
+                let ours = snapshot::load(&self.places.snapshot)?.is_none_or(|kept| kept.transaction == transaction);
+                if ours {
+                    snapshot::discard(&self.places.snapshot)?;
+                }
+                let known = self.journal.last_failure().is_some_and(|f| f.transaction.as_ref() == Some(&transaction));
+                if !known {
+                    let transaction = Some(transaction);
+                    let at = Timestamp::now();
+                    let outcome = Outcome::Abandoned;
+                    self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn shared_databases_hash(&self) -> Result<Option<String>> {
+        let mut digests = String::new();
+        for path in SHARED_DATABASES.map(|path| self.device.root.join(path)) {
+            match std::fs::read(&path) {
+                Ok(bytes) => digests.push_str(&sha256_hex(&bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => digests.push_str("absent"),
+                Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
+            }
+        }
+        Ok(Some(sha256_hex(digests.as_bytes())))
+    }
+}
+
+/// `Installed-Size` (in KiB, Policy 5.6.20), or a guess from the package's own size.
+fn unpacked_bytes(package: &VerifiedPackage) -> u64 {
+    let declared = package.control().stanza().get("Installed-Size").and_then(|size| size.trim().parse::<u64>().ok());
+    declared.map_or(64 << 20, |kib| kib.saturating_mul(1024))
+}
