@@ -3,7 +3,7 @@
 use super::fixture::{EPOCH, Tools, copy, megabytes, scratch, size_of, write};
 use super::measure::{alternate, timed};
 use super::report::Report;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
@@ -41,7 +41,7 @@ pub(super) fn measure(tools: &Tools) -> Result<Report> {
         alternate(ROUNDS, &names, |contender, _| timed(commands.get(contender).context("no such contender")?, 0))?;
 
     let sizes = outs.iter().map(|out| Ok(megabytes(size_of(out)?.1))).collect::<Result<Vec<f64>>>()?;
-    let [signed, unsigned, peer] = sizes.as_slice() else { anyhow::bail!("a package is missing") };
+    let [signed, unsigned, peer] = sizes.as_slice() else { bail!("a package is missing") };
     Ok(Report {
         title: "`builder`: a tree becomes a package",
         setting: format!(
@@ -57,9 +57,9 @@ pub(super) fn measure(tools: &Tools) -> Result<Report> {
                 "Size: signed {signed:.2} MB, unsigned {unsigned:.2} MB, dpkg-deb {peer:.2} MB: {:.3} × dpkg-deb's.",
                 signed / peer
             ),
-            "dpkg-deb lets xz use every core, for which it cuts the data into blocks; `debfleet build` compresses one \
-             stream on one core. So on an idle machine dpkg-deb takes less time, and needs more CPU and memory. When \
-             another program keeps a core busy the two come closer."
+            "dpkg-deb lets xz use every core, for which it cuts the data into blocks, and so needs more memory; \
+             `debfleet build` compresses one stream on one core. On a machine whose other cores are idle dpkg-deb \
+             gains by that; the load in the table above tells whether any were."
                 .to_owned(),
         ],
     })

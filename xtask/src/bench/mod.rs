@@ -53,11 +53,17 @@ pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
         return Ok(());
     }
     let machine = report::machine()?;
-    let reports = Bench::ALL.iter().map(|bench| bench.measure(&tools)).collect::<Result<Vec<_>>>()?;
+    let mut reports = Vec::new();
+    for bench in Bench::ALL {
+        let report = bench.measure(&tools)?;
+        // Shown at once: were a later one to fail, this one is not lost.
+        println!("\n{}", report.markdown());
+        reports.push(report);
+    }
     let text = report::document(&machine, &reports);
     let path = workspace().join("docs/benchmarks.md");
     fixture::write(&path, &text)?;
-    println!("\n{text}\nwritten to docs/benchmarks.md");
+    println!("written to docs/benchmarks.md");
     Ok(())
 }
 

@@ -29,7 +29,14 @@ impl Report {
             let (least, most) = (walls().fold(f64::INFINITY, f64::min), walls().fold(0.0, f64::max));
             row(
                 &mut text,
-                &format!("{} | {wall:.2} s | {least:.2} – {most:.2} s | {cpu:.2} s | {memory:.0} MB", contender.name),
+                &format!(
+                    "{} | {} | {} – {} | {} | {memory:.0} MB",
+                    contender.name,
+                    seconds(wall),
+                    seconds(least),
+                    seconds(most),
+                    seconds(cpu)
+                ),
             );
         }
         text.push_str("\n| ratio, pair by pair | time | CPU | peak memory | |\n| --- | ---: | ---: | ---: | --- |\n");
@@ -43,7 +50,12 @@ impl Report {
             } else {
                 "alike"
             };
-            row(&mut text, &format!("{} ÷ {} | {wall:.2} | {cpu:.2} | {memory:.2} | {verdict}", ours.name, peer.name));
+            let cpu = if [ours, peer].iter().all(|contender| median(&columns(contender)[1]) >= LEAST_CPU) {
+                format!("{cpu:.2}")
+            } else {
+                "–".to_owned()
+            };
+            row(&mut text, &format!("{} ÷ {} | {wall:.2} | {cpu} | {memory:.2} | {verdict}", ours.name, peer.name));
         }
         text.push('\n');
         for note in &self.notes {
@@ -51,6 +63,14 @@ impl Report {
         }
         text
     }
+}
+
+/// CPU time is counted in hundredths of a second: below this a ratio would be that of two roundings.
+const LEAST_CPU: f64 = 0.1;
+
+/// A time as people read it; what is short, in thousandths.
+fn seconds(time: f64) -> String {
+    if time < 1.0 { format!("{:.0} ms", time * 1000.0) } else { format!("{time:.2} s") }
 }
 
 fn row(text: &mut String, cells: &str) {
