@@ -73,8 +73,7 @@ pub(super) fn measure(tools: &Tools) -> Result<Report> {
         pairs: vec![(0, 1), (0, 2)],
         notes: vec![
             "Ours includes the upload, the check of the package's signature, the flush to the disk and the index files \
-             by hash. reprepro flushes its database, the script around apt-ftparchive flushes nothing, and neither \
-             checks a package's signature. CPU is that of client and server together, without that of gpg's agent, \
+             by hash. reprepro flushes too, apt-ftparchive only its cache, and neither checks a package's signature. CPU is that of client and server together, without that of gpg's agent, \
              which signs for the peers; it is counted in hundredths of a second, too coarse here for a ratio. Memory \
              is the server's peak since its start."
                 .to_owned(),
