@@ -3,11 +3,13 @@
 use crate::plan::{Plan, PlanError};
 use crate::source::{Source, SourceError};
 use crate::time::{self, TimeError};
-use crate::write::{self, WriteError};
+use crate::write::{self, Packing, WriteError};
 use debian_formats::checksums::Checksums;
 use debian_formats::control::Control;
+use debian_formats::deb::{Compression, SignatureRole};
 use debian_formats::openpgp::SigningKey;
 use jiff::Timestamp;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// A build that gave no package. Nothing was written.
@@ -53,13 +55,23 @@ pub struct Built {
     pub time: Timestamp,
 }
 
-/// Builds the package of a source folder into `out`. `source_date_epoch` is the value of the variable of that name.
-pub fn build(
-    folder: &Path,
-    out: &Path,
-    key: Option<&SigningKey>,
-    source_date_epoch: Option<&str>,
-) -> Result<Built, BuildError> {
+/// How to build; what the source itself says comes second.
+pub struct Options<'a> {
+    /// The folder for the .deb; it is created if absent.
+    pub out: &'a Path,
+    /// The keys that sign, each in its role.
+    pub signers: &'a [(SignatureRole, SigningKey)],
+    /// The value of the variable of that name.
+    pub source_date_epoch: Option<&'a str>,
+    /// How to compress the members.
+    pub compression: Option<Compression>,
+    /// How many threads compress; the bytes do not depend on it. None: one for each core.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Builds the package of a source folder.
+pub fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
+    let out = options.out;
     let source = Source::open(folder)?;
     if let Source::Tree(_) = source
         && lies_inside(out, folder)
@@ -67,9 +79,13 @@ pub fn build(
         return Err(BuildError::OutInsideTree { out: out.to_owned(), folder: folder.to_owned() });
     }
     let gathered = source.gather()?;
-    let time = time::of_source(source_date_epoch, folder, gathered.newest)?;
+    let time = time::of_source(options.source_date_epoch, folder, gathered.newest)?;
     let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
-    let written = write::write(&plan, out, key)?;
+    let packing = Packing {
+        compression: options.compression.or(source.compression()).unwrap_or_default(),
+        threads: options.threads,
+    };
+    let written = write::write(&plan, out, options.signers, packing)?;
     Ok(Built { path: written.path, control: plan.control().clone(), checksums: written.checksums, time })
 }
 

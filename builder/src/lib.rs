@@ -20,5 +20,5 @@ pub mod tree;
 pub mod walk;
 pub mod write;
 
-pub use build::{BuildError, Built, build};
+pub use build::{BuildError, Built, Options, build};
 pub use source::{Source, SourceError};

@@ -4,6 +4,7 @@ use crate::gathered::Gathered;
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::policies::{self, PolicyFileError};
 use crate::tree::{Tree, TreeError};
+use debian_formats::deb::Compression;
 use std::path::{Path, PathBuf};
 
 /// A folder to build from.
@@ -52,6 +53,15 @@ impl Source {
             (true, false) => Ok(Self::Manifest(Box::new(Manifest::load(&manifest)?))),
             (false, true) => Ok(Self::Tree(Tree::open(folder)?)),
             (false, false) => Err(SourceError::Neither(folder.to_owned())),
+        }
+    }
+
+    /// How the source wants to be compressed.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        match self {
+            Self::Manifest(manifest) => manifest.compression(),
+            Self::Tree(_) => None,
         }
     }
 

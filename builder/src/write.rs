@@ -4,11 +4,14 @@
 use crate::entries::{Content, Entry, EntryKind};
 use crate::plan::{Plan, plain};
 use debian_formats::checksums::{Checksums, Hasher};
-use debian_formats::deb::{self, DebError, DebParts, DebProblem, SignatureRole, TarEntry, TarWriter, XzTarWriter};
+use debian_formats::deb::{
+    self, Compression, DebError, DebParts, DebProblem, SignatureRole, TarEntry, TarWriter, XzTarWriter,
+};
 use debian_formats::openpgp::{OpenPgpError, SigningKey};
 use durable_files::{DurableError, Replacement, is_full};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Bytes held between the compressor and the disk.
@@ -64,8 +67,22 @@ pub struct Written {
     pub checksums: Checksums,
 }
 
-/// Writes the package into a folder, which is created if it is absent; signed in the role `origin` if a key is given.
-pub fn write(plan: &Plan, folder: &Path, key: Option<&SigningKey>) -> Result<Written, WriteError> {
+/// How the members are packed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Packing {
+    /// The compressor.
+    pub compression: Compression,
+    /// How many threads compress; the bytes do not depend on it. None: one for each core.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Writes the package into a folder, which is created if it is absent; signed by every key in its role.
+pub fn write(
+    plan: &Plan,
+    folder: &Path,
+    signers: &[(SignatureRole, SigningKey)],
+    packing: Packing,
+) -> Result<Written, WriteError> {
     let told = |error: WriteError| match error {
         WriteError::Output { source, .. } | WriteError::Entry { source, .. } if is_full(&source) => {
             WriteError::DiskFull { folder: folder.to_owned() }
@@ -73,26 +90,31 @@ pub fn write(plan: &Plan, folder: &Path, key: Option<&SigningKey>) -> Result<Wri
         WriteError::Durable(error) if error.is_full() => WriteError::DiskFull { folder: folder.to_owned() },
         error => error,
     };
-    write_into(plan, folder, key).map_err(told)
+    write_into(plan, folder, signers, packing).map_err(told)
 }
 
-fn write_into(plan: &Plan, folder: &Path, key: Option<&SigningKey>) -> Result<Written, WriteError> {
+fn write_into(
+    plan: &Plan,
+    folder: &Path,
+    signers: &[(SignatureRole, SigningKey)],
+    packing: Packing,
+) -> Result<Written, WriteError> {
     let output = |source| WriteError::Output { folder: folder.to_owned(), source };
     durable_files::create_dir(folder, 0o755)?;
     let data = tempfile::tempfile_in(folder).map_err(output)?;
-    let (mut data, md5sums) = write_data(plan, data, folder)?;
+    let (mut data, md5sums) = write_data(plan, data, folder, packing)?;
     let control = write_control(plan, &md5sums).map_err(output)?;
     let mut parts = DebParts { control_tar_xz: &control, data_tar_xz: &mut data, time: plan.time() };
-    let signature = match key {
-        Some(key) => vec![parts.sign(SignatureRole::origin(), key).map_err(|error| match error {
+    let sign = |(role, key): &(SignatureRole, SigningKey)| {
+        parts.sign(role.clone(), key).map_err(|error| match error {
             OpenPgpError::Io(source) => output(source),
             error => WriteError::Sign(error),
-        })?],
-        None => Vec::new(),
+        })
     };
+    let signatures = signers.iter().map(sign).collect::<Result<Vec<_>, _>>()?;
     let path = folder.join(plan.control().file_name());
     let mut out = Tee { file: BufWriter::with_capacity(BUFFER, Replacement::new(&path)?), hasher: Hasher::default() };
-    parts.write(&mut out, &path, &signature).map_err(|DebError { problem, .. }| match problem {
+    parts.write(&mut out, &path, &signatures).map_err(|DebError { problem, .. }| match problem {
         DebProblem::Io(source) => output(source),
         other => output(io::Error::other(other.to_string())),
     })?;
@@ -102,7 +124,7 @@ fn write_into(plan: &Plan, folder: &Path, key: Option<&SigningKey>) -> Result<Wr
 }
 
 /// data.tar.xz, and the text of md5sums.
-fn write_data(plan: &Plan, file: File, folder: &Path) -> Result<(File, String), WriteError> {
+fn write_data(plan: &Plan, file: File, folder: &Path, _packing: Packing) -> Result<(File, String), WriteError> {
     let output = |source| WriteError::Output { folder: folder.to_owned(), source };
     let mut tar = XzTarWriter::xz(BufWriter::with_capacity(BUFFER, file));
     let mut md5sums = String::new();

@@ -1,6 +1,8 @@
 //! Finding the files that a manifest names.
 
-use super::{FileRule, Manifest, ManifestError, ManifestProblem, ScriptRule};
+use super::files::FileRule;
+use super::maintainer_scripts::ScriptRule;
+use super::{Manifest, ManifestError, ManifestProblem};
 use crate::confine::resolve_inside;
 use crate::entries::{Entries, Entry, EntryKind, generated};
 use crate::gathered::{Documents, Gathered};

@@ -3,25 +3,28 @@
 //! The text becomes checked values here, without a look at any other file; [`gather`](Manifest::gather) then
 //! finds the files that it names.
 
+mod bump_table;
 mod error;
+mod files;
 mod gather;
+mod maintainer_scripts;
 mod package;
 mod raw;
 mod relations;
 mod values;
 
+pub use bump_table::{BumpFile, VERSION_MARK};
 pub use error::{ManifestError, ManifestProblem};
 pub use package::Package;
 
-use crate::entries::Owner;
+use debian_formats::deb::Compression;
+use files::FileRule;
 use fleet_protocol::update_policy::UpdatePolicy;
+use maintainer_scripts::ScriptRule;
 use std::path::{Path, PathBuf};
 
 /// The manifest's file name.
 pub const FILE_NAME: &str = "debfleet.toml";
-
-/// Where the version stands in a `[bump]` pattern.
-pub const VERSION_MARK: &str = "{version}";
 
 /// A checked manifest.
 #[derive(Debug, Clone)]
@@ -32,37 +35,7 @@ pub struct Manifest {
     scripts: Vec<ScriptRule>,
     update: Option<UpdatePolicy>,
     bump: Vec<BumpFile>,
-}
-
-/// One `[[files]]`.
-#[derive(Debug, Clone)]
-struct FileRule {
-    line: usize,
-    source: String,
-    /// Relative to the root; empty is the root itself.
-    destination: String,
-    /// The destination ended with `/`: a file keeps its own name below it.
-    into_folder: bool,
-    mode: Option<u32>,
-    owner: Owner,
-    conffile: bool,
-}
-
-/// One of `[scripts]`.
-#[derive(Debug, Clone)]
-struct ScriptRule {
-    line: usize,
-    name: &'static str,
-    source: String,
-}
-
-/// A file that carries the version, from `[bump]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BumpFile {
-    /// Relative to the folder.
-    pub path: String,
-    /// Holds `{version}` where the version stands.
-    pub pattern: String,
+    compression: Option<Compression>,
 }
 
 impl Manifest {
@@ -101,6 +74,12 @@ impl Manifest {
         &self.package
     }
 
+    /// How `[build]` wants the members compressed.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
     /// `[bump]`
     #[must_use]
     pub fn bump_files(&self) -> &[BumpFile] {
@@ -112,7 +91,7 @@ impl Manifest {
 pub(crate) fn load_bump_table(file: &Path) -> Result<Vec<BumpFile>, ManifestError> {
     let text = std::fs::read_to_string(file)
         .map_err(|source| ManifestError::new(file, None, ManifestProblem::Read { source }))?;
-    raw::parse_bump_only(&text).map_err(|found| ManifestError::new(file, found.line_in(&text), found.problem))
+    bump_table::parse_alone(&text).map_err(|found| ManifestError::new(file, found.line_in(&text), found.problem))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::{key_file, report};
 use anyhow::{Context, Result};
 use clap::Args;
+use debian_formats::deb::SignatureRole;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -32,9 +33,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let key = arguments.key.as_deref().filter(|path| !path.as_os_str().is_empty()).map(key_file::signing_key);
     let key = key.transpose()?;
     let time = std::env::var_os(builder::time::VARIABLE).map(|value| value.to_string_lossy().into_owned());
-    let built = builder::build(&arguments.folder, &arguments.out, key.as_ref(), time.as_deref())
+    let signers: Vec<_> = key.into_iter().map(|key| (SignatureRole::origin(), key)).collect();
+    let options = builder::Options {
+        out: &arguments.out,
+        signers: &signers,
+        source_date_epoch: time.as_deref(),
+        compression: None,
+        threads: None,
+    };
+    let built = builder::build(&arguments.folder, &options)
         .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;
-    let signer = key.map(|key| key.fingerprint()).transpose()?;
+    let signer = signers.first().map(|(_, key)| key.fingerprint()).transpose()?;
     let (package, version) = (built.control.package(), built.control.version());
     let architecture = built.control.architecture();
     eprintln!(

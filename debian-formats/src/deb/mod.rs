@@ -3,6 +3,7 @@
 //! Reading is stricter than dpkg on purpose: only forms that every tool understands alike pass, so what was
 //! verified here is what dpkg will install.
 
+mod compression;
 mod framing;
 mod members;
 mod read;
@@ -11,6 +12,7 @@ mod signature;
 mod tar_walk;
 mod write;
 
+pub use compression::Compression;
 pub use read::Deb;
 pub use role::SignatureRole;
 pub use signature::{Signer, VerifiedDeb};
