@@ -3,13 +3,15 @@
 //! The way of a build, one module each:
 //! [`source`] (which form a folder has) → [`manifest`] or [`tree`] (checked, its files found) → [`time`] (the one
 //! time of everything) → [`plan`] (what the package will hold, decided without touching a disk) → [`write`]
-//! (the bytes, whole or not at all). [`bump`] stands beside them.
+//! (the bytes, whole or not at all). [`bump`] stands beside them, and [`git`] knows the source's
+//! history.
 
 mod build;
 pub mod bump;
 pub mod confine;
 pub mod entries;
 pub mod gathered;
+pub mod git;
 pub mod manifest;
 pub mod plan;
 pub mod policies;

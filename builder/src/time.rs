@@ -1,8 +1,8 @@
 //! The one time that stands everywhere in a package, so that the same source gives the same bytes.
 
+use crate::git::Repository;
 use jiff::Timestamp;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// The variable by which every reproducible build tool takes its time.
 pub const VARIABLE: &str = "SOURCE_DATE_EPOCH";
@@ -38,30 +38,10 @@ pub fn of_source(variable: Option<&str>, folder: &Path, newest: i64) -> Result<T
 
 /// None when git is absent, does not know the folder, or sees changes in it.
 fn last_commit(folder: &Path) -> Option<Timestamp> {
-    let changes = git(folder, &["status", "--porcelain", "--", "."])?;
-    if !changes.trim().is_empty() {
-        return None;
-    }
-    let seconds = git(folder, &["log", "-1", "--format=%ct", "--", "."])?;
-    Timestamp::from_second(seconds.trim().parse().ok()?).ok()
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        // A repository's own configuration may name a program to run for `status`.
-        .args(["-c", "core.fsmonitor=false", "--no-optional-locks"])
-        .args(arguments)
-        // Set inside hooks, these would point at another repository than the folder's.
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_INDEX_FILE")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
-    output.status.success().then_some(())?;
-    String::from_utf8(output.stdout).ok()
+    let repository = Repository::find(folder).ok()??;
+    let is_clean = repository.is_clean().ok()?;
+    let commit = repository.last_commit_of_folder().ok()?;
+    commit.filter(|_| is_clean).map(|commit| commit.date)
 }
 
 #[cfg(test)]
