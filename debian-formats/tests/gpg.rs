@@ -1,7 +1,7 @@
 //! Keys and signatures that the real gpg made, and what the real gpgv says of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use debian_formats::openpgp::{Keyring, SigningKey};
+use debian_formats::openpgp::{Keyring, OpenPgpError, SecretKey, SigningKey};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -243,5 +243,82 @@ fn a_signed_text_is_read_as_gpgv_reads_it() {
                 }
             }
         }
+    }
+}
+
+/// What gpg 2.2 keeps behind a passphrase opens here, and the other way round.
+#[test]
+fn locked_keys_open_here_and_in_gpg() {
+    let gpg = Gpg::new();
+    let with = |passphrase: &str, arguments: &[&str]| {
+        let quiet = ["--quiet", "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", passphrase];
+        let command = &mut Command::new("gpg");
+        command.env("GNUPGHOME", gpg.home.path()).args(quiet).args(arguments).output().unwrap()
+    };
+    let forget =
+        || drop(Command::new("gpgconf").arg("--homedir").arg(gpg.home.path()).args(["--kill", "all"]).output());
+    let made = with("öpen sesame", &["--quick-gen-key", "theirs <t@example.org>", "ed25519", "sign", "never"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let armor = with("öpen sesame", &["--armor", "--export-secret-keys", "theirs"]).stdout;
+    let locked = |armor: &str| match SecretKey::from_armor(armor).map_err(|error| error.to_string()) {
+        Ok(SecretKey::Locked(key)) => key,
+        Ok(SecretKey::Open(_)) => panic!("it is not locked"),
+        Err(error) => panic!("{error}"),
+    };
+    let armor = String::from_utf8(armor).unwrap();
+    for wrong in ["", "open sesame", "öpen sesame\n"] {
+        let error = locked(&armor).unlock(wrong.as_bytes()).map(|_| ()).unwrap_err();
+        assert!(matches!(error, OpenPgpError::WrongPassphrase { .. }), "{error}");
+    }
+    assert!(matches!(SigningKey::from_armor(&armor), Err(OpenPgpError::NoPassphrase { .. })));
+    let key = locked(&armor).unlock("öpen sesame".as_bytes()).unwrap();
+    let signature = key.sign_detached(&b"data\n"[..], Timestamp::from_second(1_900_000_000).unwrap()).unwrap();
+    let ring = Keyring::from_bytes(&gpg.keyring("theirs")).unwrap();
+    assert_eq!(ring.verify_detached(&signature, &b"data\n"[..]).unwrap().to_string(), gpg.fingerprint("theirs"));
+
+    let ours = SigningKey::generate("ours <o@example.org>", Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
+    let locked_armor = ours.to_locked_armor("simsalabim".as_bytes()).unwrap();
+    assert!(matches!(SigningKey::from_armor(&locked_armor), Err(OpenPgpError::NoPassphrase { .. })));
+    gpg.write("data", b"data\n");
+    let file = gpg.write("ours", locked_armor.as_bytes());
+    let imported = with("simsalabim", &["--import", file.to_str().unwrap()]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let sign = |passphrase| {
+        forget();
+        let data = gpg.path("data");
+        with(passphrase, &["--local-user", "ours", "--output", "-", "--detach-sign", data.to_str().unwrap()])
+    };
+    assert!(!sign("wrong").status.success());
+    let signed = sign("simsalabim");
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    ours.public_keyring().verify_detached(&signed.stdout, &b"data\n"[..]).unwrap();
+    // Locked again with another passphrase, by either, it is the same key.
+    let again = locked(&locked_armor).unlock(b"simsalabim").unwrap();
+    assert_eq!(again.fingerprint().unwrap(), ours.fingerprint().unwrap());
+    assert_eq!(*again.to_armor().unwrap(), *ours.to_armor().unwrap());
+}
+
+#[test]
+fn secret_keys_that_cannot_sign() {
+    let gpg = Gpg::new();
+    gpg.key("rsa", "rsa2048", "sign", "never");
+    gpg.key("parent", "ed25519", "sign", "never");
+    gpg.run(&["--quick-add-key", &gpg.fingerprint("parent"), "ed25519", "sign", "never"]);
+    let export = |arguments: &[&str]| String::from_utf8(gpg.run(&[&["--armor"], arguments].concat())).unwrap();
+    let parent = export(&["--export-secret-keys", "parent"]);
+    let refused = |armor: &str, word: &str| {
+        let error = SecretKey::from_armor(armor).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(word) && !error.contains("backtrace") && error.len() < 300, "{word}: {error}");
+    };
+    assert!(SecretKey::from_armor(&parent).is_ok());
+    refused(&export(&["--export-secret-keys", "rsa"]), "only Ed25519");
+    refused(&export(&["--export", "parent"]), "public key");
+    refused(&export(&["--export-secret-subkeys", "parent"]), "elsewhere");
+    refused(&export(&["--export-secret-keys"]), "several");
+    refused(&parent.repeat(2), "several");
+    refused("", "damaged");
+    refused("hello", "damaged");
+    for length in (0..parent.len() - 1).step_by(7) {
+        assert!(SecretKey::from_armor(&parent[..length]).is_err(), "cut at {length}");
     }
 }

@@ -4,9 +4,11 @@
 //! key, no signature, unknown algorithm, revoked key, each is an error and never a pass.
 
 mod keyring;
+mod secret;
 mod signing;
 
 pub use keyring::{Keyring, VerifiedText};
+pub use secret::{LockedKey, SecretKey};
 pub use signing::SigningKey;
 
 use crate::checksums::hex;
@@ -36,6 +38,18 @@ pub enum OpenPgpError {
         fingerprint: Fingerprint,
         /// Why.
         reason: &'static str,
+    },
+    /// A secret key that needs its passphrase.
+    #[error("the key {fingerprint} is locked with a passphrase, and none was given")]
+    NoPassphrase {
+        /// Of the key.
+        fingerprint: Fingerprint,
+    },
+    /// A passphrase that does not open the key.
+    #[error("the passphrase does not open the key {fingerprint}")]
+    WrongPassphrase {
+        /// Of the key.
+        fingerprint: Fingerprint,
     },
     /// Data that should carry a signature and does not, or one that cannot be read.
     #[error("no readable signature: {0}")]

@@ -1,6 +1,7 @@
 //! The secret half: making keys and signatures.
 
-use super::{Fingerprint, Keyring, OpenPgpError, check_usable, making};
+use super::secret::{self, SecretKey};
+use super::{Fingerprint, Keyring, OpenPgpError, making};
 use jiff::Timestamp;
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedKeyDetails, SignedSecretKey,
@@ -16,6 +17,7 @@ use pgp::types::{
     Timestamp as PgpTimestamp,
 };
 use std::io::Read;
+use zeroize::Zeroizing;
 
 /// A secret Ed25519 key that signs packages or releases. Its file form is an armoured OpenPGP secret key,
 /// which `gpg --import` reads.
@@ -61,26 +63,29 @@ impl SigningKey {
         Ok(Self { inner: SignedSecretKey::new(key, details, vec![], vec![]) })
     }
 
-    /// Reads an armoured secret key without passphrase.
+    /// Of an open secret key that was found usable.
+    pub(super) fn of_open(inner: SignedSecretKey) -> Self {
+        Self { inner }
+    }
+
+    /// Reads an armoured secret key that is not locked; see [`SecretKey`] for one that may be.
     pub fn from_armor(text: &str) -> Result<Self, OpenPgpError> {
-        const EXPECTED: &str = "an armoured OpenPGP secret key";
-        let wrong = |reason: String| OpenPgpError::NotAKey { expected: EXPECTED, reason };
-        if text.contains("BEGIN PGP PUBLIC KEY BLOCK") {
-            return Err(wrong("it is a public key; the secret one is needed to sign".into()));
+        match SecretKey::from_armor(text)? {
+            SecretKey::Open(key) => Ok(key),
+            SecretKey::Locked(key) => Err(OpenPgpError::NoPassphrase { fingerprint: key.fingerprint()? }),
         }
-        let (inner, _) = SignedSecretKey::from_string(text)
-            .map_err(|_| wrong("it is damaged, or something else altogether".into()))?;
-        if inner.primary_key.secret_params().is_encrypted() {
-            return Err(wrong("it is locked with a passphrase".into()));
-        }
-        let key = Self { inner };
-        check_usable(&key.inner.to_public_key())?;
-        Ok(key)
     }
 
     /// The secret key, armoured. Write it with mode 0600.
-    pub fn to_armor(&self) -> Result<String, OpenPgpError> {
-        self.inner.to_armored_string(ArmorOptions::default()).map_err(making("key file"))
+    pub fn to_armor(&self) -> Result<Zeroizing<String>, OpenPgpError> {
+        self.inner.to_armored_string(ArmorOptions::default()).map(Zeroizing::new).map_err(making("key file"))
+    }
+
+    /// The secret key, locked with a passphrase and armoured.
+    pub fn to_locked_armor(&self, passphrase: &[u8]) -> Result<Zeroizing<String>, OpenPgpError> {
+        let mut locked = self.inner.clone();
+        secret::lock(&mut locked, passphrase)?;
+        locked.to_armored_string(ArmorOptions::default()).map(Zeroizing::new).map_err(making("key file"))
     }
 
     /// The public half, as a keyring of one key.
