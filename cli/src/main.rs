@@ -4,8 +4,10 @@
 //! everything said to a person goes to stderr.
 
 mod commands;
-mod key_file;
+mod keyring_file;
 mod report;
+mod secret;
+mod signing_keys;
 mod upload;
 
 use clap::{Parser, Subcommand};

@@ -1,9 +1,9 @@
 //! `debfleet build`: a source folder becomes a signed .deb.
 
-use crate::{key_file, report};
+use crate::report;
+use crate::signing_keys::SigningKeyArguments;
 use anyhow::{Context, Result};
 use clap::Args;
-use debian_formats::deb::SignatureRole;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -13,7 +13,8 @@ use std::path::PathBuf;
 /// commit that touched the folder, if nothing in it is uncommitted; else that of the newest source file.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  debfleet build examples/hi --out dist --key keys/package.key\n  \
-                  deb=$(debfleet build --out dist)     with DEBFLEET_KEY_FILE set, as in CI")]
+                  deb=$(debfleet build --out dist)     with DEBFLEET_KEY_FILE or DEBFLEET_KEY set, as in CI\n  \
+                  debfleet build --out dist --key origin=env:ORIGIN_KEY --key 'builder=command:vault read …'")]
 pub(crate) struct Arguments {
     /// The source folder
     #[arg(value_name = "DIR", default_value = ".")]
@@ -21,19 +22,16 @@ pub(crate) struct Arguments {
     /// Folder for the .deb; it is created if absent
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The secret key that signs the package as its origin (made by `debfleet key new package`)
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_KEY_FILE", hide_env_values = true)]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    signing: SigningKeyArguments,
     /// Print a JSON object instead of the path
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let key = arguments.key.as_deref().filter(|path| !path.as_os_str().is_empty()).map(key_file::signing_key);
-    let key = key.transpose()?;
+    let signers = arguments.signing.load()?;
     let time = std::env::var_os(builder::time::VARIABLE).map(|value| value.to_string_lossy().into_owned());
-    let signers: Vec<_> = key.into_iter().map(|key| (SignatureRole::origin(), key)).collect();
     let options = builder::Options {
         out: &arguments.out,
         signers: &signers,
@@ -43,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let built = builder::build(&arguments.folder, &options)
         .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;
-    let signer = signers.first().map(|(_, key)| key.fingerprint()).transpose()?;
+    let signatures = signers.iter().map(|(role, key)| Ok((role, key.fingerprint()?))).collect::<Result<Vec<_>>>()?;
     let (package, version) = (built.control.package(), built.control.version());
     let architecture = built.control.architecture();
     eprintln!(
@@ -51,9 +49,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         report::size(built.checksums.size),
         built.time
     );
-    match &signer {
-        Some(fingerprint) => eprintln!("signed as origin by {fingerprint}"),
-        None => eprintln!("not signed: no --key and no DEBFLEET_KEY_FILE; neither server nor device will take it"),
+    for (role, fingerprint) in &signatures {
+        eprintln!("signed as {role} by {fingerprint}");
+    }
+    if signatures.is_empty() {
+        eprintln!("not signed: no --key, DEBFLEET_KEY_FILE or DEBFLEET_KEY; neither server nor device will take it");
     }
     let path = built.path.to_str().context("the path of the package is not UTF-8, so it cannot be printed")?;
     if !arguments.json {
@@ -67,7 +67,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "size": built.checksums.size,
         "sha256": built.checksums.sha256,
         "time": built.time.to_string(),
-        "signed-by": signer.map(|fingerprint| fingerprint.to_string()),
+        "signatures": signatures
+            .iter()
+            .map(|(role, key)| json!({ "role": role.to_string(), "key": key.to_string() }))
+            .collect::<Vec<_>>(),
     });
     report::result(&answer.to_string())
 }

@@ -1,6 +1,6 @@
 //! `debfleet verify`: who signed a package.
 
-use crate::{key_file, report};
+use crate::{keyring_file, report};
 use anyhow::Result;
 use clap::Args;
 use debian_formats::deb::{Deb, SignatureRole};
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let trusted = key_file::keyring(&arguments.keyring)?;
+    let trusted = keyring_file::read(&arguments.keyring)?;
     let deb = Deb::open(&arguments.file, Limits::DEFAULT)?.verify(&trusted, &arguments.role)?;
     let control = deb.control();
     if arguments.json {

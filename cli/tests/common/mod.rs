@@ -51,7 +51,7 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Outcome {
 pub(crate) fn debfleet(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_debfleet"));
     command.args(arguments);
-    for name in ["KEY_FILE", "TOKEN", "SERVER", "CA"] {
+    for name in ["KEY", "KEY_FILE", "PASSPHRASE", "TOKEN", "SERVER", "CA"] {
         command.env_remove(format!("DEBFLEET_{name}"));
     }
     command.env_remove("SOURCE_DATE_EPOCH");
