@@ -5,11 +5,14 @@
 //! [`release::SignedRelease`] comes only from signing, a [`release::VerifiedRelease`] only from a
 //! signature that a known key made.
 
+pub mod buildinfo;
+pub mod changes;
 pub mod checksums;
 pub mod control;
 pub mod date;
 pub mod deb;
 pub mod limits;
+pub mod listed_file;
 pub mod names;
 pub mod openpgp;
 pub mod packages;
