@@ -79,7 +79,7 @@ pub fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
         return Err(BuildError::OutInsideTree { out: out.to_owned(), folder: folder.to_owned() });
     }
     let gathered = source.gather()?;
-    let time = time::of_source(options.source_date_epoch, folder, gathered.newest)?;
+    let time = time::of_source(options.source_date_epoch, folder, out, gathered.newest)?;
     let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
     let packing = Packing {
         compression: options.compression.or(source.compression()).unwrap_or_default(),

@@ -83,6 +83,17 @@ impl Repository {
         Ok(changed_paths(&changes).next().map(str::to_owned))
     }
 
+    /// The same, but for what git does not know below a folder of outputs: a build's results are no change of its source.
+    pub fn first_change_besides(&self, outputs: &Path) -> Result<Option<String>, GitError> {
+        let Some(outputs) = self.in_work_tree(outputs)? else { return self.first_change() };
+        let changes = self.ask(&["status", "--porcelain", "-z", "--untracked-files=all", "--", "."])?;
+        let is_output = |change: &str| {
+            let unknown = change.strip_prefix("?? ").map(Path::new);
+            unknown.is_some_and(|path| path.starts_with(&outputs))
+        };
+        Ok(changes_of(&changes).find(|change| !is_output(change)).map(|change| path_of(change).to_owned()))
+    }
+
     /// Those of some files that git does not hold as they are: changed, unknown or ignored.
     pub fn not_committed(&self, files: &[&Path]) -> Result<Vec<String>, GitError> {
         let options = ["status", "--porcelain", "-z", "--untracked-files=all", "--ignored", "--"];
@@ -150,6 +161,17 @@ impl Repository {
         self.ask(&["tag", "--annotate", "--message", message, "--", name]).map(drop)
     }
 
+    /// A folder below this one, relative to the top of the work tree; none if it is elsewhere, or is this one.
+    fn in_work_tree(&self, below: &Path) -> Result<Option<PathBuf>, GitError> {
+        let top = self.ask(&["rev-parse", "--show-toplevel"])?;
+        let top = Path::new(top.trim_end_matches('\n')).canonicalize();
+        let (Ok(top), Ok(folder), Ok(below)) = (top, self.folder.canonicalize(), below.canonicalize()) else {
+            return Ok(None);
+        };
+        let is_below = below.starts_with(&folder) && below != folder;
+        Ok(below.strip_prefix(top).ok().filter(|_| is_below).map(Path::to_owned))
+    }
+
     fn ask(&self, arguments: &[impl AsRef<str>]) -> Result<String, GitError> {
         git(&self.folder, arguments)
     }
@@ -180,15 +202,24 @@ impl Repository {
 
 /// The paths in the answer of `status --porcelain -z`; of a renamed file the new one.
 fn changed_paths(status: &str) -> impl Iterator<Item = &str> {
+    changes_of(status).map(path_of)
+}
+
+/// The changes in the answer of `status --porcelain -z`: two letters, a blank, the path.
+fn changes_of(status: &str) -> impl Iterator<Item = &str> {
     let mut parts = status.split_terminator('\0');
     std::iter::from_fn(move || {
-        let part = parts.next()?;
-        let (state, path) = (part.get(..2)?, part.get(3..)?);
-        if state.contains(['R', 'C']) {
+        let change = parts.next().filter(|change| change.is_char_boundary(3))?;
+        // The old name of what was renamed comes behind the new one.
+        if change[..2].contains(['R', 'C']) {
             parts.next();
         }
-        Some(path)
+        Some(change)
     })
+}
+
+fn path_of(change: &str) -> &str {
+    change.get(3..).unwrap_or_default()
 }
 
 /// Arguments followed by the names of files: whole ones, as git would read others from the folder, and without a

@@ -21,8 +21,8 @@ pub enum TimeError {
 }
 
 /// The variable's value if it is set; else the last commit that touched the folder, if the folder lies in a git work
-/// tree and holds no uncommitted change; else the time of the newest source file.
-pub fn of_source(variable: Option<&str>, folder: &Path, newest: i64) -> Result<Timestamp, TimeError> {
+/// tree and holds no uncommitted change, whatever was built into `out`; else the time of the newest source file.
+pub fn of_source(variable: Option<&str>, folder: &Path, out: &Path, newest: i64) -> Result<Timestamp, TimeError> {
     if let Some(text) = variable {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let seconds = text.parse().ok().filter(|_| digits);
@@ -30,16 +30,16 @@ pub fn of_source(variable: Option<&str>, folder: &Path, newest: i64) -> Result<T
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or_else(|| TimeError::Variable(text.chars().take(60).collect()));
     }
-    if let Some(commit) = last_commit(folder) {
+    if let Some(commit) = last_commit(folder, out) {
         return Ok(commit);
     }
     Timestamp::from_second(newest).ok().filter(|_| newest >= 0).ok_or(TimeError::File(newest))
 }
 
 /// None when git is absent, does not know the folder, or sees changes in it.
-fn last_commit(folder: &Path) -> Option<Timestamp> {
+fn last_commit(folder: &Path, out: &Path) -> Option<Timestamp> {
     let repository = Repository::find(folder).ok()??;
-    let is_clean = repository.is_clean().ok()?;
+    let is_clean = repository.first_change_besides(out).ok()?.is_none();
     let commit = repository.last_commit_of_folder().ok()?;
     commit.filter(|_| is_clean).map(|commit| commit.date)
 }
@@ -51,11 +51,11 @@ mod tests {
     #[test]
     fn the_variable_comes_first_and_must_be_a_number() {
         let here = Path::new("/");
-        assert_eq!(of_source(Some("1700000000"), here, 5).unwrap().as_second(), 1_700_000_000);
+        assert_eq!(of_source(Some("1700000000"), here, here, 5).unwrap().as_second(), 1_700_000_000);
         for bad in ["", "soon", "-1", "+1", "1.5", "99999999999999"] {
-            assert_eq!(of_source(Some(bad), here, 5), Err(TimeError::Variable(bad.into())), "{bad}");
+            assert_eq!(of_source(Some(bad), here, here, 5), Err(TimeError::Variable(bad.into())), "{bad}");
         }
-        assert_eq!(of_source(None, here, 5).unwrap().as_second(), 5);
-        assert_eq!(of_source(None, here, -5), Err(TimeError::File(-5)));
+        assert_eq!(of_source(None, here, here, 5).unwrap().as_second(), 5);
+        assert_eq!(of_source(None, here, here, -5), Err(TimeError::File(-5)));
     }
 }

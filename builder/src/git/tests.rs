@@ -66,6 +66,27 @@ fn an_empty_repository_has_no_commit() {
 }
 
 #[test]
+fn a_builds_results_are_no_change_of_its_source() {
+    let scratch = Scratch::new();
+    scratch.save("src/a", "one");
+    scratch.write("src/dist/x.deb", "");
+    let source = Repository::open(&scratch.path().join("src")).unwrap();
+    let change = |outputs: &str| source.first_change_besides(&scratch.path().join(outputs)).unwrap();
+    assert!(!source.is_clean().unwrap());
+    assert_eq!(change("src/dist"), None);
+    // Elsewhere, absent, or all of the source: nothing is passed over.
+    for outputs in ["", "elsewhere", "src", "src/di"] {
+        assert_eq!(change(outputs).as_deref(), Some("src/dist/"), "{outputs:?}");
+    }
+    scratch.write("src/dist2", "");
+    assert_eq!(change("src/dist").as_deref(), Some("src/dist2"));
+    std::fs::remove_file(scratch.path().join("src/dist2")).unwrap();
+    // What git knows is a change wherever it stands.
+    scratch.git(&["add", "src/dist/x.deb"]);
+    assert_eq!(change("src/dist").as_deref(), Some("src/dist/x.deb"));
+}
+
+#[test]
 fn what_differs_from_the_commit_is_found() {
     let scratch = Scratch::new();
     scratch.save("a file", "one");
