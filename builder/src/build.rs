@@ -1,9 +1,11 @@
 //! A whole build: source folder in, signed .deb out.
 
+use crate::manifest::ArchitectureError;
 use crate::plan::{Plan, PlanError};
 use crate::source::{Source, SourceError};
 use crate::time::{self, TimeError};
 use crate::write::{self, Packing, WriteError};
+use debian_formats::Architecture;
 use debian_formats::checksums::Checksums;
 use debian_formats::control::Control;
 use debian_formats::deb::{Compression, SignatureRole};
@@ -29,12 +31,22 @@ pub enum BuildError {
         /// What is wrong.
         source: PlanError,
     },
+    /// It is not made for that.
+    #[error("{folder}: {cause}", folder = .folder.display())]
+    Architecture {
+        /// The source folder.
+        folder: PathBuf,
+        /// Why.
+        cause: ArchitectureError,
+    },
     /// The package would become part of its own source.
-    #[error("{out} lies inside the tree {folder} and would be packed by the next build; name another --out")]
-    OutInsideTree {
+    #[error(
+        "{out} lies inside {folder}, all of which is packed, and would be packed by the next build; name another --out"
+    )]
+    OutInsideSource {
         /// As given.
         out: PathBuf,
-        /// The source folder.
+        /// The packed folder.
         folder: PathBuf,
     },
     /// Writing.
@@ -59,6 +71,8 @@ pub struct Built {
 pub struct Options<'a> {
     /// The folder for the .deb; it is created if absent.
     pub out: &'a Path,
+    /// Only for these; empty: for all that the source is for.
+    pub architectures: &'a [Architecture],
     /// The keys that sign, each in its role.
     pub signers: &'a [(SignatureRole, SigningKey)],
     /// The value of the variable of that name.
@@ -69,23 +83,31 @@ pub struct Options<'a> {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Builds the package of a source folder.
-pub fn build(folder: &Path, options: &Options) -> Result<Built, BuildError> {
-    let out = options.out;
+/// Builds the packages of a source folder, one for each architecture.
+pub fn build(folder: &Path, options: &Options) -> Result<Vec<Built>, BuildError> {
     let source = Source::open(folder)?;
-    if let Source::Tree(_) = source
-        && lies_inside(out, folder)
-    {
-        return Err(BuildError::OutInsideTree { out: out.to_owned(), folder: folder.to_owned() });
+    let architectures = source.architectures(options.architectures);
+    let architectures = architectures.map_err(|cause| BuildError::Architecture { folder: folder.to_owned(), cause })?;
+    architectures.iter().map(|architecture| build_one(folder, &source, architecture, options)).collect()
+}
+
+fn build_one(
+    folder: &Path,
+    source: &Source,
+    architecture: &Architecture,
+    options: &Options,
+) -> Result<Built, BuildError> {
+    let gathered = source.gather(architecture)?;
+    if let Some(packed) = gathered.folders.iter().find(|packed| lies_inside(options.out, packed)) {
+        return Err(BuildError::OutInsideSource { out: options.out.to_owned(), folder: packed.clone() });
     }
-    let gathered = source.gather()?;
-    let time = time::of_source(options.source_date_epoch, folder, out, gathered.newest)?;
+    let time = time::of_source(options.source_date_epoch, folder, options.out, gathered.newest)?;
     let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
     let packing = Packing {
         compression: options.compression.or(source.compression()).unwrap_or_default(),
         threads: options.threads,
     };
-    let written = write::write(&plan, out, options.signers, packing)?;
+    let written = write::write(&plan, options.out, options.signers, packing)?;
     Ok(Built { path: written.path, control: plan.control().clone(), checksums: written.checksums, time })
 }
 

@@ -3,6 +3,7 @@
 use crate::entries::Entries;
 use debian_formats::control::Stanza;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What a source gives, found on disk; the rest of the plan is made from it alone.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Gathered {
     pub documents: Option<Documents>,
     /// When the youngest of the source files was changed, in seconds since 1970.
     pub newest: i64,
+    /// The folders that are packed with all that is in them.
+    pub folders: Vec<PathBuf>,
 }
 
 /// What the generated documents say.
@@ -30,4 +33,6 @@ pub struct Documents {
     pub license: Option<String>,
     /// A page on the web.
     pub homepage: Option<String>,
+    /// The changelog's text; absent: one entry is written.
+    pub changelog: Option<String>,
 }

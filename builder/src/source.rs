@@ -1,9 +1,10 @@
 //! The two forms of a source folder.
 
 use crate::gathered::Gathered;
-use crate::manifest::{self, Manifest, ManifestError};
+use crate::manifest::{self, ArchitectureError, Architectures, Manifest, ManifestError};
 use crate::policies::{self, PolicyFileError};
 use crate::tree::{Tree, TreeError};
+use debian_formats::Architecture;
 use debian_formats::deb::Compression;
 use std::path::{Path, PathBuf};
 
@@ -65,10 +66,19 @@ impl Source {
         }
     }
 
-    /// Finds all files that belong to it.
-    pub fn gather(&self) -> Result<Gathered, SourceError> {
+    /// The architectures to build for: those asked for, or all that the source is for.
+    pub fn architectures(&self, asked: &[Architecture]) -> Result<Vec<Architecture>, ArchitectureError> {
+        match self {
+            Self::Manifest(manifest) => manifest.package().architectures().choose(asked),
+            Self::Tree(tree) => Architectures::Listed(vec![tree.control().architecture().clone()]).choose(asked),
+        }
+    }
+
+    /// Finds all files that belong to the package for an architecture, which must be one of
+    /// [`Self::architectures`].
+    pub fn gather(&self, architecture: &Architecture) -> Result<Gathered, SourceError> {
         let gathered = match self {
-            Self::Manifest(manifest) => manifest.gather()?,
+            Self::Manifest(manifest) => manifest.gather(architecture)?,
             Self::Tree(tree) => tree.gather()?,
         };
         policies::check(&gathered)?;

@@ -119,7 +119,15 @@ impl Tree {
                 .map_err(|line| TreeError::Conffile { path: list, line: line.to_owned() })?;
         }
         let stanza = self.control.stanza().clone();
-        Ok(Gathered { stanza, entries, control_files, conffiles, documents: None, newest })
+        Ok(Gathered {
+            stanza,
+            entries,
+            control_files,
+            conffiles,
+            documents: None,
+            newest,
+            folders: vec![self.folder.clone()],
+        })
     }
 }
 

@@ -178,5 +178,5 @@ fn usage_errors_have_their_own_exit_code() {
 fn a_tree_does_not_swallow_its_own_package() {
     let scratch = Scratch::new();
     let source = scratch.copy_example("hi-tree", "src");
-    run(&mut debfleet(&["build", &source, "--out", &scratch.text("src/dist")])).fails(1, &["lies inside the tree"]);
+    run(&mut debfleet(&["build", &source, "--out", &scratch.text("src/dist")])).fails(1, &["lies inside "]);
 }

@@ -6,6 +6,7 @@
 //! signature that a known key made.
 
 pub mod buildinfo;
+pub mod changelog;
 pub mod changes;
 pub mod checksums;
 pub mod control;

@@ -83,6 +83,31 @@ checked_name!(
 );
 
 impl Architecture {
+    /// `all`: for every machine.
+    #[must_use]
+    pub fn all() -> Self {
+        Self("all".to_owned())
+    }
+
+    /// The name that this architecture's folders carry below /usr/lib, such as `x86_64-linux-gnu` (the table of
+    /// dpkg-architecture(1)); none for `all`, and for ports that are not in it.
+    #[must_use]
+    pub fn multiarch(&self) -> Option<&'static str> {
+        Some(match self.0.as_str() {
+            "amd64" => "x86_64-linux-gnu",
+            "arm64" => "aarch64-linux-gnu",
+            "armel" => "arm-linux-gnueabi",
+            "armhf" => "arm-linux-gnueabihf",
+            "i386" => "i386-linux-gnu",
+            "loong64" => "loongarch64-linux-gnu",
+            "mips64el" => "mips64el-linux-gnuabi64",
+            "ppc64el" => "powerpc64le-linux-gnu",
+            "riscv64" => "riscv64-linux-gnu",
+            "s390x" => "s390x-linux-gnu",
+            _ => return None,
+        })
+    }
+
     /// `all`: the package fits every architecture.
     #[must_use]
     pub fn is_all(&self) -> bool {

@@ -38,6 +38,14 @@ impl Version {
         format!("{text}-{revision}").parse()
     }
 
+    /// The same with this epoch, or as it is.
+    pub fn with_epoch(self, epoch: Option<u32>) -> Result<Self, VersionError> {
+        match epoch {
+            Some(epoch) => format!("{epoch}:{}", self.without_epoch()).parse(),
+            None => Ok(self),
+        }
+    }
+
     /// The version exactly as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,5 +1,7 @@
 use crate::confine::ConfineError;
 use crate::entries::EntryError;
+use crate::pattern::PatternError;
+use crate::shared_libraries::SharedLibraryError;
 use debian_formats::control::ControlError;
 use debian_formats::names::NameError;
 use debian_formats::version::VersionError;
@@ -74,6 +76,25 @@ pub enum ManifestProblem {
         /// Why.
         source: ConfineError,
     },
+    /// A pattern that cannot be read.
+    #[error("{0}")]
+    Pattern(#[from] PatternError),
+    /// A pattern that nothing fits.
+    #[error("source = {pattern:?} matches nothing in {folder}; build what it should find first, or correct it")]
+    NothingMatches {
+        /// As written, placeholders filled in.
+        pattern: String,
+        /// The manifest's folder.
+        folder: PathBuf,
+    },
+    /// The changelog's newest entry tells of another package or version.
+    #[error("{path}: {problem}")]
+    Changelog {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A source that is no file or folder where one is needed.
     #[error("{what}: {path} is {found}; {next}")]
     Kind {
@@ -89,6 +110,9 @@ pub enum ManifestProblem {
     /// A maintainer script that dpkg could not run.
     #[error("{0}")]
     Script(#[from] crate::scripts::ScriptError),
+    /// The packages of `${auto}` were not found.
+    #[error("{0}")]
+    SharedLibraries(#[from] SharedLibraryError),
     /// Two entries that cannot stand together.
     #[error("{0}")]
     Entry(#[from] EntryError),
@@ -155,7 +179,7 @@ pub(super) fn from_toml(error: &toml::de::Error) -> Found {
 }
 
 /// The known key that takes the fewest edits, if it takes few enough to be a slip.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let close = (key.len() / 3).max(1);
     known
         .iter()

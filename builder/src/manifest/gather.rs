@@ -1,41 +1,49 @@
 //! Finding the files that a manifest names.
 
-use super::files::FileRule;
+use super::files::{FileRule, Origin, SourceRule};
 use super::maintainer_scripts::ScriptRule;
-use super::{Manifest, ManifestError, ManifestProblem};
+use super::package::ChangelogRule;
+use super::{Manifest, ManifestError, ManifestProblem, placeholders};
 use crate::confine::resolve_inside;
 use crate::entries::{Entries, Entry, EntryKind, generated};
 use crate::gathered::{Documents, Gathered};
-use crate::scripts;
-use crate::walk::{self, Found};
+use crate::pattern::{self, Pattern, is_pattern};
+use crate::walk::{self, Found, WalkError};
+use crate::{scripts, shared_libraries};
+use debian_formats::{Architecture, changelog};
 use fleet_protocol::update_policy::path_in_package;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Manifest {
-    /// Finds all files that belong to the package.
-    pub fn gather(&self) -> Result<Gathered, ManifestError> {
+    /// Finds all files that belong to the package for an architecture.
+    pub fn gather(&self, architecture: &Architecture) -> Result<Gathered, ManifestError> {
         let at = |line: usize| move |problem| ManifestError::new(&self.file, Some(line), problem);
-        let manifest = walk::look(&self.file, String::new())
-            .map_err(|error| ManifestError::new(&self.file, None, error.into()))?;
-        let mut found = Finding { newest: manifest.mtime, entries: Entries::default(), conffiles: Vec::new() };
-        for rule in &self.files {
-            found.add(self.folder(), rule).map_err(at(rule.line))?;
+        let whole = |problem| ManifestError::new(&self.file, None, problem);
+        let manifest = walk::look(&self.file, String::new()).map_err(|error| whole(error.into()))?;
+        let mut found = Finding::new(self, architecture, manifest.mtime);
+        for rule in self.files.iter().filter(|rule| rule.is_for(architecture)) {
+            found.add(rule).map_err(at(rule.line))?;
         }
         let mut control_files = BTreeMap::new();
         for rule in &self.scripts {
-            let bytes = found.script(self.folder(), rule).map_err(at(rule.line))?;
+            let bytes = found.script(rule).map_err(at(rule.line))?;
             control_files.insert(rule.name.to_owned(), bytes);
         }
         if let Some(update) = &self.update {
             let path = path_in_package(self.package.name().as_str());
             let text = update.to_toml().map_err(ManifestProblem::from);
-            text.and_then(|text| Ok(found.entries.add(&path, generated(text.into_bytes()))?))
-                .map_err(|problem| ManifestError::new(&self.file, None, problem))?;
+            text.and_then(|text| Ok(found.entries.add(&path, generated(text.into_bytes()))?)).map_err(whole)?;
         }
+        let changelog = match self.package.changelog() {
+            Some(rule) => Some(found.changelog(rule).map_err(at(rule.line))?),
+            None => None,
+        };
+        let stanza = shared_libraries::resolve(self.package.stanza(architecture), &found.entries, architecture)
+            .map_err(|error| whole(error.into()))?;
         found.conffiles.sort_unstable();
         Ok(Gathered {
-            stanza: self.package.stanza().clone(),
+            stanza,
             entries: found.entries,
             control_files,
             conffiles: found.conffiles,
@@ -43,40 +51,117 @@ impl Manifest {
                 maintainer: self.package.maintainer().to_owned(),
                 license: self.package.license().map(str::to_owned),
                 homepage: self.package.homepage().map(str::to_owned),
+                changelog,
             }),
             newest: found.newest,
+            folders: found.folders,
         })
     }
 }
 
-struct Finding {
+struct Finding<'a> {
+    manifest: &'a Manifest,
+    architecture: &'a Architecture,
     newest: i64,
     entries: Entries,
     conffiles: Vec<String>,
+    folders: Vec<PathBuf>,
 }
 
-impl Finding {
-    fn add(&mut self, folder: &Path, rule: &FileRule) -> Result<(), ManifestProblem> {
-        let path =
-            resolve_inside(folder, &rule.source).map_err(|source| ManifestProblem::Path { what: "source", source })?;
-        let root = walk::look(&path, String::new())?;
-        if root.kind == EntryKind::Directory {
-            for found in walk::below(&path, "")? {
-                let destination = join(&rule.destination, &found.relative);
-                self.add_found(&destination, found, rule)?;
-            }
-            return Ok(());
-        }
-        let own_name = Path::new(&rule.source).file_name().unwrap_or_default().to_string_lossy();
-        let destination = if rule.into_folder { join(&rule.destination, &own_name) } else { rule.destination.clone() };
-        self.add_found(&destination, root, rule)
+impl<'a> Finding<'a> {
+    fn new(manifest: &'a Manifest, architecture: &'a Architecture, newest: i64) -> Self {
+        let (entries, conffiles, folders) = (Entries::default(), Vec::new(), Vec::new());
+        Self { manifest, architecture, newest, entries, conffiles, folders }
     }
 
-    fn add_found(&mut self, destination: &str, found: Found, rule: &FileRule) -> Result<(), ManifestProblem> {
+    fn add(&mut self, rule: &FileRule) -> Result<(), ManifestProblem> {
+        let destination = self.fill("destination", &rule.destination)?;
+        match &rule.origin {
+            Origin::Source(source) => self.add_source(rule, source, &destination),
+            Origin::Symlink(target) => {
+                let kind = EntryKind::Symlink(self.fill("symlink", target)?);
+                Ok(self.entries.add(&destination, Entry { kind, mode: 0o777, owner: rule.owner.clone() })?)
+            }
+            Origin::Directory => {
+                let mode = rule.mode.unwrap_or(0o755);
+                let entry = Entry { kind: EntryKind::Directory, mode, owner: rule.owner.clone() };
+                Ok(self.entries.add(&destination, entry)?)
+            }
+        }
+    }
+
+    fn add_source(&mut self, rule: &FileRule, source: &SourceRule, destination: &str) -> Result<(), ManifestProblem> {
+        let path = self.fill("source", &source.path)?;
+        let is_literal = self.manifest.folder().join(&path).symlink_metadata().is_ok();
+        if is_pattern(&path) && !is_literal {
+            return self.add_matches(rule, source, &path, destination);
+        }
+        let (path, root) = self.look("source", &path)?;
+        if root.kind == EntryKind::Directory {
+            self.folders.push(path.clone());
+            return self.add_below(rule, source, &path, destination, |_| true).map(drop);
+        }
+        if !source.exclude.is_empty() {
+            let next = "`exclude` is for folders and patterns; remove it";
+            return Err(ManifestProblem::Kind { what: "source", path, found: "a file", next });
+        }
+        let own_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let destination = if source.into_folder { join(destination, &own_name) } else { destination.to_owned() };
+        self.add_found(&destination, root, rule, source)
+    }
+
+    /// What fits a pattern keeps its path below the pattern's fixed part.
+    fn add_matches(
+        &mut self,
+        rule: &FileRule,
+        source: &SourceRule,
+        text: &str,
+        destination: &str,
+    ) -> Result<(), ManifestProblem> {
+        let (fixed, rest) = pattern::split(text);
+        let pattern = Pattern::new(&rest)?;
+        let path = if fixed.is_empty() { self.manifest.folder().to_owned() } else { self.look("source", &fixed)?.0 };
+        let taken = self.add_below(rule, source, &path, destination, |path| pattern.takes(path))?;
+        if taken == 0 {
+            let folder = self.manifest.folder().to_owned();
+            return Err(ManifestProblem::NothingMatches { pattern: text.to_owned(), folder });
+        }
+        Ok(())
+    }
+
+    /// Adds what is wanted below a folder; gives the number.
+    fn add_below(
+        &mut self,
+        rule: &FileRule,
+        source: &SourceRule,
+        folder: &Path,
+        destination: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<usize, ManifestProblem> {
+        let mut taken = 0;
+        for found in walk::below(folder, "")? {
+            if !wanted(&found.relative) || source.exclude.iter().any(|pattern| pattern.takes(&found.relative)) {
+                continue;
+            }
+            taken += 1;
+            let destination = join(destination, &found.relative);
+            self.add_found(&destination, found, rule, source)?;
+        }
+        Ok(taken)
+    }
+
+    fn add_found(
+        &mut self,
+        destination: &str,
+        found: Found,
+        rule: &FileRule,
+        source: &SourceRule,
+    ) -> Result<(), ManifestProblem> {
         let mode = match &found.kind {
             EntryKind::File(_) => {
                 self.newest = self.newest.max(found.mtime);
-                if rule.conffile {
+                // As debhelper does; lintian calls a file in /etc that is none an error.
+                if source.conffile.unwrap_or_else(|| destination.starts_with("etc/")) {
                     self.conffiles.push(format!("/{destination}"));
                 }
                 // Whoever checked the source out, only the owner's execute bit is part of it.
@@ -88,16 +173,47 @@ impl Finding {
         Ok(self.entries.add(destination, Entry { kind: found.kind, mode, owner: rule.owner.clone() })?)
     }
 
-    fn script(&mut self, folder: &Path, rule: &ScriptRule) -> Result<Vec<u8>, ManifestProblem> {
-        let path =
-            resolve_inside(folder, &rule.source).map_err(|source| ManifestProblem::Path { what: rule.name, source })?;
-        let found = walk::look(&path, String::new())?;
+    fn script(&mut self, rule: &ScriptRule) -> Result<Vec<u8>, ManifestProblem> {
+        let path = self.file(rule.name, &rule.source)?;
+        Ok(scripts::read(&path)?)
+    }
+
+    /// The changelog's text; its newest entry must be the one of this version.
+    fn changelog(&mut self, rule: &ChangelogRule) -> Result<String, ManifestProblem> {
+        let path = self.file("changelog", &rule.source)?;
+        let text = std::fs::read_to_string(&path).map_err(WalkError::io(&path))?;
+        let package = &self.manifest.package;
+        let problem = match changelog::newest(&text) {
+            Err(error) => error.to_string(),
+            Ok(heading) if heading.version != *package.debian_version() => format!(
+                "its newest entry is of version {}, and the package's is {}; add an entry (`debfleet bump` does)",
+                heading.version,
+                package.debian_version()
+            ),
+            Ok(_) => return Ok(text),
+        };
+        Err(ManifestProblem::Changelog { path, problem })
+    }
+
+    /// A file that a key names.
+    fn file(&mut self, what: &'static str, source: &str) -> Result<PathBuf, ManifestProblem> {
+        let (path, found) = self.look(what, source)?;
         if !matches!(found.kind, EntryKind::File(_)) {
-            let next = "name the script's file";
-            return Err(ManifestProblem::Kind { what: rule.name, path, found: "a folder", next });
+            return Err(ManifestProblem::Kind { what, path, found: "a folder", next: "name a file" });
         }
         self.newest = self.newest.max(found.mtime);
-        Ok(scripts::read(&path)?)
+        Ok(path)
+    }
+
+    fn look(&self, what: &'static str, path: &str) -> Result<(PathBuf, Found), ManifestProblem> {
+        let path =
+            resolve_inside(self.manifest.folder(), path).map_err(|source| ManifestProblem::Path { what, source })?;
+        let found = walk::look(&path, String::new())?;
+        Ok((path, found))
+    }
+
+    fn fill(&self, key: &'static str, text: &str) -> Result<String, ManifestProblem> {
+        placeholders::fill(key, text, &self.manifest.package, self.architecture)
     }
 }
 

@@ -3,16 +3,19 @@
 //! The text becomes checked values here, without a look at any other file; [`gather`](Manifest::gather) then
 //! finds the files that it names.
 
+mod architectures;
 mod bump_table;
 mod error;
 mod files;
 mod gather;
 mod maintainer_scripts;
 mod package;
+mod placeholders;
 mod raw;
 mod relations;
 mod values;
 
+pub use architectures::{ArchitectureError, Architectures};
 pub use bump_table::{BumpFile, VERSION_MARK};
 pub use error::{ManifestError, ManifestProblem};
 pub use package::Package;

@@ -40,8 +40,12 @@ pub(super) fn parse(text: &str) -> Result<RawManifest, Found> {
 }
 
 pub(super) fn check(raw: RawManifest, file: &Path, text: &str) -> Result<Manifest, Found> {
-    let package = Package::check(raw.package)?;
-    let files = raw.files.into_iter().map(|rule| files::check(rule, text)).collect::<Result<_, _>>()?;
+    let package = Package::check(raw.package, text)?;
+    let files = raw
+        .files
+        .into_iter()
+        .map(|rule| files::check(rule, package.architectures(), text))
+        .collect::<Result<_, _>>()?;
     let scripts = maintainer_scripts::check(raw.scripts, text);
     let update = raw.update.map(|update| check_update(update, package.debian_version())).transpose()?;
     let bump = bump_table::check(raw.bump)?;

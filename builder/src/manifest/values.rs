@@ -2,9 +2,9 @@
 
 use super::error::ManifestProblem;
 use crate::entries::Owner;
-use debian_formats::Version;
+use debian_formats::{Version, relation};
 use fleet_protocol::update_policy::UpdatePolicy;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 
 pub(super) fn bad_value(key: &'static str, value: &str, rule: impl Into<String>) -> ManifestProblem {
@@ -15,6 +15,10 @@ pub(super) fn bad_value(key: &'static str, value: &str, rule: impl Into<String>)
 pub(super) struct Mode(String);
 
 impl Mode {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn bits(&self) -> Result<u32, ManifestProblem> {
         let octal = (3..=5).contains(&self.0.len()) && self.0.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         u32::from_str_radix(&self.0, 8)
@@ -37,6 +41,32 @@ impl<'de> Deserialize<'de> for Mode {
             }
         }
         deserializer.deserialize_any(ModeVisitor)
+    }
+}
+
+/// One text or a list of texts.
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text in quotes, or a list of such texts")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![text.to_owned()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Texts, A::Error> {
+                let mut all = Vec::new();
+                while let Some(text) = texts.next_element()? {
+                    all.push(text);
+                }
+                Ok(Texts(all))
+            }
+        }
+        deserializer.deserialize_any(TextsVisitor)
     }
 }
 
@@ -124,4 +154,66 @@ pub(super) fn check_description(text: &str) -> Result<(), ManifestProblem> {
         return Err(bad_value("description", text, "it holds a control character; remove it"));
     }
     Ok(())
+}
+
+/// The three values of Multi-Arch (deb-control(5)).
+pub(super) fn check_multi_arch(text: &str) -> Result<(), ManifestProblem> {
+    if ["same", "foreign", "allowed"].contains(&text) {
+        Ok(())
+    } else {
+        Err(bad_value("multi-arch", text, "use same, foreign or allowed, or leave the key out"))
+    }
+}
+
+/// The fields that have a key of their own, or that the builder works out.
+const OWN_FIELDS: [&str; 19] = [
+    "Package",
+    "Version",
+    "Architecture",
+    "Maintainer",
+    "Description",
+    "Section",
+    "Priority",
+    "Homepage",
+    "Source",
+    "Origin",
+    "Bugs",
+    "Tag",
+    "Task",
+    "Essential",
+    "Protected",
+    "Multi-Arch",
+    "Installed-Size",
+    "Filename",
+    "Size",
+];
+
+/// The name of a field that no key of ours stands for (Policy 5.1).
+pub(super) fn check_other_field(field: &str) -> Result<(), ManifestProblem> {
+    let is_name = !field.is_empty()
+        && field.len() <= 100
+        && !field.starts_with(['-', '#'])
+        && field.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    let is_own = OWN_FIELDS.iter().chain(&relation::FIELDS).any(|own| own.eq_ignore_ascii_case(field));
+    if !is_name {
+        Err(bad_value("fields", field, "a field's name is printable ASCII without blanks and `:` (Policy 5.1)"))
+    } else if is_own {
+        let key = field.to_ascii_lowercase();
+        Err(bad_value(
+            "fields",
+            field,
+            format!("it is not for this table; the key is `{key}`, or the builder works it out"),
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+/// A value of such a field: one line, or a first line and more.
+pub(super) fn check_field_value(field: &str, text: &str) -> Result<(), ManifestProblem> {
+    if text.trim().is_empty() || text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+        Err(bad_value("fields", text, format!("{field} must say something, without control characters")))
+    } else {
+        Ok(())
+    }
 }

@@ -31,12 +31,12 @@ pub(super) fn add(
     let changelog_path = format!("{folder}/{own_name}");
     let writes_changelog = entries.get(&changelog_path).is_none();
     if writes_changelog {
-        let text = changelog(control, documents, time);
+        let text = documents.changelog.clone().unwrap_or_else(|| changelog(control, documents, time));
         entries.add(&changelog_path, generated(gzip(text.as_bytes())))?;
     }
     let overrides_path = format!("usr/share/lintian/overrides/{}", control.package());
     if entries.get(&overrides_path).is_none() {
-        let text = overrides(control, writes_changelog);
+        let text = overrides(control, writes_changelog && documents.changelog.is_none());
         entries.add(&overrides_path, generated(text.into_bytes()))?;
     }
     Ok(())

@@ -146,7 +146,15 @@ mod tests {
         let mut entries = Entries::default();
         entries.add("etc/hi", generated(b"x".to_vec())).unwrap();
         let control_files = BTreeMap::from([("postinst".to_owned(), b"#!/bin/sh\n".to_vec())]);
-        Gathered { stanza, entries, control_files, conffiles: vec!["/etc/hi".into()], documents, newest: 0 }
+        Gathered {
+            stanza,
+            entries,
+            control_files,
+            conffiles: vec!["/etc/hi".into()],
+            documents,
+            newest: 0,
+            folders: vec![],
+        }
     }
 
     #[test]
@@ -177,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_manifest_gets_the_documents_that_it_does_not_bring() {
-        let documents = Documents { maintainer: "A <a@example.org>".into(), license: None, homepage: None };
+        let documents =
+            Documents { maintainer: "A <a@example.org>".into(), license: None, homepage: None, changelog: None };
         let mut own = gathered(Some(documents.clone()));
         own.entries.add("usr/share/doc/hi/copyright", generated(b"mine".to_vec())).unwrap();
         let plan = Plan::new(own, Timestamp::UNIX_EPOCH).unwrap();

@@ -3,7 +3,11 @@
 use crate::report;
 use crate::signing_keys::SigningKeyArguments;
 use anyhow::{Context, Result};
+use builder::Built;
 use clap::Args;
+use debian_formats::Architecture;
+use debian_formats::deb::SignatureRole;
+use debian_formats::openpgp::Fingerprint;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -22,9 +26,12 @@ pub(crate) struct Arguments {
     /// Folder for the .deb; it is created if absent
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Build only for this architecture; may be given several times. Absent: for all that the source names
+    #[arg(long, value_name = "ARCH")]
+    architecture: Vec<Architecture>,
     #[command(flatten)]
     signing: SigningKeyArguments,
-    /// Print a JSON object instead of the path
+    /// Print a JSON object instead of each path
     #[arg(long)]
     json: bool,
 }
@@ -34,14 +41,26 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let time = std::env::var_os(builder::time::VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let options = builder::Options {
         out: &arguments.out,
+        architectures: &arguments.architecture,
         signers: &signers,
         source_date_epoch: time.as_deref(),
         compression: None,
         threads: None,
     };
-    let built = builder::build(&arguments.folder, &options)
+    let packages = builder::build(&arguments.folder, &options)
         .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;
     let signatures = signers.iter().map(|(role, key)| Ok((role, key.fingerprint()?))).collect::<Result<Vec<_>>>()?;
+    packages.iter().try_for_each(|built| tell(built, &signatures, arguments.json))?;
+    for (role, fingerprint) in &signatures {
+        eprintln!("signed as {role} by {fingerprint}");
+    }
+    if signatures.is_empty() {
+        eprintln!("not signed: no --key, DEBFLEET_KEY_FILE or DEBFLEET_KEY; neither server nor device will take it");
+    }
+    Ok(())
+}
+
+fn tell(built: &Built, signatures: &[(&SignatureRole, Fingerprint)], json: bool) -> Result<()> {
     let (package, version) = (built.control.package(), built.control.version());
     let architecture = built.control.architecture();
     eprintln!(
@@ -49,14 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         report::size(built.checksums.size),
         built.time
     );
-    for (role, fingerprint) in &signatures {
-        eprintln!("signed as {role} by {fingerprint}");
-    }
-    if signatures.is_empty() {
-        eprintln!("not signed: no --key, DEBFLEET_KEY_FILE or DEBFLEET_KEY; neither server nor device will take it");
-    }
     let path = built.path.to_str().context("the path of the package is not UTF-8, so it cannot be printed")?;
-    if !arguments.json {
+    if !json {
         return report::result(path);
     }
     let answer = json!({
