@@ -5,8 +5,9 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 14] = [
+const NEEDED: [&str; 15] = [
     "aptly",
+    "binutils",
     "ca-certificates",
     "curl",
     "debmirror",

@@ -50,7 +50,7 @@ fn overrides(control: &Control, is_first_upload: bool) -> String {
     if is_first_upload && control.version().as_str().ends_with("-1") {
         text += &format!("{package}: initial-upload-closes-no-bugs *\n");
     }
-    text + &format!("{package}: misplaced-extra-member-in-deb _gpgorigin *\n")
+    text + &format!("{package}: misplaced-extra-member-in-deb _gpg*\n")
 }
 
 /// In the machine-readable form (DEP-5).
