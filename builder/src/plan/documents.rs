@@ -6,6 +6,7 @@ use debian_formats::control::Control;
 use debian_formats::date::format_changelog_date;
 use flate2::{Compression, GzBuilder};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Adds those that the source does not bring itself.
@@ -36,21 +37,47 @@ pub(super) fn add(
     }
     let overrides_path = format!("usr/share/lintian/overrides/{}", control.package());
     if entries.get(&overrides_path).is_none() {
-        let text = overrides(control, writes_changelog && documents.changelog.is_none());
+        let text = overrides(entries, control, writes_changelog && documents.changelog.is_none());
         entries.add(&overrides_path, generated(text.into_bytes()))?;
     }
     Ok(())
 }
 
-/// What lintian holds against every package that is not meant for Debian's own archive: a signature as debsigs puts
-/// it, and a first upload (one entry, revision 1) that closes no bug by which Debian was asked for it.
-fn overrides(control: &Control, is_first_upload: bool) -> String {
+/// What lintian holds against packages that are not meant for Debian's own archive: a signature as debsigs puts it, a
+/// first upload (one entry, revision 1) that closes no bug by which Debian was asked for it, files in /opt, where the
+/// FHS (3.13) wants those of anybody but the distribution, and programs without a manual.
+fn overrides(entries: &Entries, control: &Control, is_first_upload: bool) -> String {
     let package = control.package();
     let mut text = "# Signed as debsigs does it, and not meant for the archive of Debian.\n".to_owned();
+    if entries.get("opt").is_some() {
+        text += &format!("{package}: dir-or-file-in-opt *\n");
+    }
+    for program in programs_without_manual(entries) {
+        text += &format!("{package}: no-manual-page [{program}]\n");
+    }
     if is_first_upload && control.version().as_str().ends_with("-1") {
         text += &format!("{package}: initial-upload-closes-no-bugs *\n");
     }
     text + &format!("{package}: misplaced-extra-member-in-deb _gpg*\n")
+}
+
+/// The folders whose programs people call by name.
+const PROGRAM_FOLDERS: [&str; 5] = ["bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/games/"];
+
+fn programs_without_manual(entries: &Entries) -> Vec<&str> {
+    let manuals: BTreeSet<&str> = entries
+        .iter()
+        .filter_map(|(path, _)| path.strip_prefix("usr/share/man/"))
+        .filter_map(|path| path.rsplit('/').next()?.split_once('.'))
+        .map(|(name, _)| name)
+        .collect();
+    let programs = entries.iter().filter(|(_, entry)| entry.kind != EntryKind::Directory).map(|(path, _)| path);
+    programs
+        .filter(|path| {
+            let name = PROGRAM_FOLDERS.iter().find_map(|folder| path.strip_prefix(folder));
+            name.is_some_and(|name| !manuals.contains(name.split_once('.').map_or(name, |(stem, _)| stem)))
+        })
+        .collect()
 }
 
 /// In the machine-readable form (DEP-5).
