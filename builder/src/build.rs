@@ -4,7 +4,7 @@ use crate::manifest::ArchitectureError;
 use crate::plan::{Plan, PlanError};
 use crate::source::{Source, SourceError};
 use crate::time::{self, TimeError};
-use crate::write::{self, Packing, WriteError};
+use crate::write::{self, InputFile, Packing, WriteError, Written};
 use debian_formats::Architecture;
 use debian_formats::checksums::Checksums;
 use debian_formats::control::Control;
@@ -65,6 +65,8 @@ pub struct Built {
     pub checksums: Checksums,
     /// The time that everything in it carries.
     pub time: Timestamp,
+    /// The source files that it was made from.
+    pub inputs: Vec<InputFile>,
 }
 
 /// How to build; what the source itself says comes second.
@@ -97,18 +99,22 @@ fn build_one(
     architecture: &Architecture,
     options: &Options,
 ) -> Result<Built, BuildError> {
-    let gathered = source.gather(architecture)?;
+    let mut gathered = source.gather(architecture)?;
     if let Some(packed) = gathered.folders.iter().find(|packed| lies_inside(options.out, packed)) {
         return Err(BuildError::OutInsideSource { out: options.out.to_owned(), folder: packed.clone() });
     }
     let time = time::of_source(options.source_date_epoch, folder, options.out, gathered.newest)?;
+    let read = std::mem::take(&mut gathered.read);
     let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
     let packing = Packing {
         compression: options.compression.or(source.compression()).unwrap_or_default(),
         threads: options.threads,
     };
-    let written = write::write(&plan, options.out, options.signers, packing)?;
-    Ok(Built { path: written.path, control: plan.control().clone(), checksums: written.checksums, time })
+    let Written { path, checksums, mut inputs } = write::write(&plan, options.out, options.signers, packing)?;
+    for path in read {
+        inputs.push(InputFile::read(path)?);
+    }
+    Ok(Built { path, control: plan.control().clone(), checksums, time, inputs })
 }
 
 /// Also for a folder that is not there yet.

@@ -20,6 +20,8 @@ pub struct Gathered {
     pub documents: Option<Documents>,
     /// When the youngest of the source files was changed, in seconds since 1970.
     pub newest: i64,
+    /// The source files that say something of the package and are not packed as they are: the manifest, scripts.
+    pub read: Vec<PathBuf>,
     /// The folders that are packed with all that is in them.
     pub folders: Vec<PathBuf>,
 }

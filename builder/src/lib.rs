@@ -17,11 +17,14 @@ pub mod manifest;
 pub mod pattern;
 pub mod plan;
 pub mod policies;
+pub mod provenance;
 pub mod scripts;
 pub mod shared_libraries;
+pub mod signed_text;
 pub mod source;
 pub mod time;
 pub mod tree;
+pub mod upload_set;
 pub mod walk;
 pub mod write;
 

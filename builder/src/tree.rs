@@ -88,10 +88,11 @@ impl Tree {
         let checkout = Checkout::of(walk::look(&debian, String::new())?.mode);
         let mut newest = 0;
         let mut control_files = BTreeMap::new();
-        let mut conffiles = Vec::new();
+        let (mut conffiles, mut read) = (Vec::new(), Vec::new());
         for found in walk::below(&debian, "")? {
             let EntryKind::File(_) = found.kind else { return Err(TreeError::NotAFile { path: found.path }) };
             newest = newest.max(found.mtime);
+            read.push(found.path.clone());
             match found.relative.as_str() {
                 // The first three are written anew, the last is not for the device.
                 "control" | "md5sums" | "conffiles" | BUMP_FILE => {}
@@ -126,6 +127,7 @@ impl Tree {
             conffiles,
             documents: None,
             newest,
+            read,
             folders: vec![self.folder.clone()],
         })
     }

@@ -65,6 +65,29 @@ pub struct Written {
     pub path: PathBuf,
     /// Of the whole file.
     pub checksums: Checksums,
+    /// The source files that are in it, each as it was packed.
+    pub inputs: Vec<InputFile>,
+}
+
+/// A source file, hashed while it was packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hex.
+    pub sha256: String,
+}
+
+impl InputFile {
+    /// Hashes one that is not packed as it is.
+    pub(crate) fn read(path: PathBuf) -> Result<Self, WriteError> {
+        match File::open(&path).and_then(Checksums::of_reader) {
+            Ok(Checksums { size, sha256, .. }) => Ok(Self { path, size, sha256 }),
+            Err(source) => Err(WriteError::SourceFile { path, source }),
+        }
+    }
 }
 
 /// How the members are packed.
@@ -102,7 +125,7 @@ fn write_into(
     let output = |source| WriteError::Output { folder: folder.to_owned(), source };
     durable_files::create_dir(folder, 0o755)?;
     let data = tempfile::tempfile_in(folder).map_err(output)?;
-    let (mut data, md5sums) = write_data(plan, data, folder, packing)?;
+    let Data { file: mut data, md5sums, inputs } = write_data(plan, data, folder, packing)?;
     let control = write_control(plan, &md5sums).map_err(output)?;
     let mut parts = DebParts { control_tar_xz: &control, data_tar_xz: &mut data, time: plan.time() };
     let sign = |(role, key): &(SignatureRole, SigningKey)| {
@@ -120,14 +143,21 @@ fn write_into(
     })?;
     let replacement = out.file.into_inner().map_err(|error| output(error.into_error()))?;
     replacement.commit(0o644)?;
-    Ok(Written { path, checksums: out.hasher.finish() })
+    Ok(Written { path, checksums: out.hasher.finish(), inputs })
 }
 
-/// data.tar.xz, and the text of md5sums.
-fn write_data(plan: &Plan, file: File, folder: &Path, _packing: Packing) -> Result<(File, String), WriteError> {
+/// data.tar.xz, and what was seen while it was written.
+struct Data {
+    file: File,
+    /// The text of that file.
+    md5sums: String,
+    inputs: Vec<InputFile>,
+}
+
+fn write_data(plan: &Plan, file: File, folder: &Path, _packing: Packing) -> Result<Data, WriteError> {
     let output = |source| WriteError::Output { folder: folder.to_owned(), source };
     let mut tar = XzTarWriter::xz(BufWriter::with_capacity(BUFFER, file));
-    let mut md5sums = String::new();
+    let (mut md5sums, mut inputs) = (String::new(), Vec::new());
     let mut append = |path: &str, entry: &Entry| -> Result<(), WriteError> {
         let mut header = TarEntry {
             path: path.to_owned(),
@@ -158,7 +188,11 @@ fn write_data(plan: &Plan, file: File, folder: &Path, _packing: Packing) -> Resu
                 let of_source = |source| WriteError::SourceFile { path: source_path.clone(), source };
                 let mut reader = Watched::new(File::open(source_path).map_err(of_source)?);
                 match tar.append(&header, owner, &mut reader) {
-                    Ok(()) => reader.hasher.finish().md5,
+                    Ok(()) => {
+                        let Checksums { size, md5, sha256 } = reader.hasher.finish();
+                        inputs.push(InputFile { path: source_path.clone(), size, sha256 });
+                        md5
+                    }
                     Err(error) if reader.failed || error.kind() == io::ErrorKind::Other => {
                         return Err(of_source(error));
                     }
@@ -176,7 +210,7 @@ fn write_data(plan: &Plan, file: File, folder: &Path, _packing: Packing) -> Resu
         append(path, entry)?;
     }
     let file = tar.finish().and_then(|buffer| buffer.into_inner().map_err(|error| error.into_error()));
-    Ok((file.map_err(output)?, md5sums))
+    Ok(Data { file: file.map_err(output)?, md5sums, inputs })
 }
 
 fn write_control(plan: &Plan, md5sums: &str) -> io::Result<Vec<u8>> {

@@ -90,7 +90,6 @@ impl BuildInfo {
         }
         stanza.set("Build-Architecture", self.build_architecture.as_str());
         stanza.set("Build-Date", &format_changelog_date(self.build_date));
-        // Demanded also when it is empty.
         let installed: Vec<String> =
             self.installed.iter().map(|(name, version)| format!("\n{name} (= {version})")).collect();
         stanza.set("Installed-Build-Depends", &installed.join(","));

@@ -5,13 +5,14 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 15] = [
+const NEEDED: [&str; 16] = [
     "aptly",
-    "binutils",
     "ca-certificates",
     "curl",
     "debmirror",
     "debsig-verify",
+    "devscripts",
+    "dput",
     "git",
     "gnupg",
     "gpgv",

@@ -54,6 +54,7 @@ impl Manifest {
                 changelog,
             }),
             newest: found.newest,
+            read: found.read,
             folders: found.folders,
         })
     }
@@ -65,13 +66,15 @@ struct Finding<'a> {
     newest: i64,
     entries: Entries,
     conffiles: Vec<String>,
+    read: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
 impl<'a> Finding<'a> {
     fn new(manifest: &'a Manifest, architecture: &'a Architecture, newest: i64) -> Self {
         let (entries, conffiles, folders) = (Entries::default(), Vec::new(), Vec::new());
-        Self { manifest, architecture, newest, entries, conffiles, folders }
+        let read = vec![manifest.file.clone()];
+        Self { manifest, architecture, newest, entries, conffiles, read, folders }
     }
 
     fn add(&mut self, rule: &FileRule) -> Result<(), ManifestProblem> {
@@ -202,6 +205,7 @@ impl<'a> Finding<'a> {
             return Err(ManifestProblem::Kind { what, path, found: "a folder", next: "name a file" });
         }
         self.newest = self.newest.max(found.mtime);
+        self.read.push(path.clone());
         Ok(path)
     }
 

@@ -153,6 +153,7 @@ mod tests {
             conffiles: vec!["/etc/hi".into()],
             documents,
             newest: 0,
+            read: vec![],
             folders: vec![],
         }
     }

@@ -4,12 +4,15 @@ use crate::report;
 use crate::signing_keys::SigningKeyArguments;
 use anyhow::{Context, Result};
 use builder::Built;
+use builder::provenance::{self, Circumstances};
+use builder::upload_set;
 use clap::Args;
 use debian_formats::Architecture;
 use debian_formats::deb::SignatureRole;
-use debian_formats::openpgp::Fingerprint;
+use debian_formats::names::SuiteName;
+use debian_formats::openpgp::{Fingerprint, SigningKey};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Builds a .deb from a folder with a debfleet.toml, or with a DEBIAN/ as for dpkg-deb --build.
 ///
@@ -18,6 +21,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  debfleet build examples/hi --out dist --key keys/package.key\n  \
                   deb=$(debfleet build --out dist)     with DEBFLEET_KEY_FILE or DEBFLEET_KEY set, as in CI\n  \
+                  debfleet build --out dist --changes && dput HOST dist/*.changes\n  \
                   debfleet build --out dist --key origin=env:ORIGIN_KEY --key 'builder=command:vault read …'")]
 pub(crate) struct Arguments {
     /// The source folder
@@ -31,6 +35,12 @@ pub(crate) struct Arguments {
     architecture: Vec<Architecture>,
     #[command(flatten)]
     signing: SigningKeyArguments,
+    /// Also write a .buildinfo for each package, and one .changes that lists all and that dput uploads
+    #[arg(long)]
+    changes: bool,
+    /// The Distribution that the .changes names
+    #[arg(long, value_name = "NAME", default_value = "stable", requires = "changes")]
+    suite: SuiteName,
     /// Print a JSON object instead of each path
     #[arg(long)]
     json: bool,
@@ -49,8 +59,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let packages = builder::build(&arguments.folder, &options)
         .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;
+    let upload = arguments.changes.then(|| write_upload(&packages, arguments, &signers)).transpose()?;
     let signatures = signers.iter().map(|(role, key)| Ok((role, key.fingerprint()?))).collect::<Result<Vec<_>>>()?;
-    packages.iter().try_for_each(|built| tell(built, &signatures, arguments.json))?;
+    for (index, built) in packages.iter().enumerate() {
+        tell(
+            built,
+            &signatures,
+            upload.as_ref().map(|upload| (&*upload.buildinfos[index], &*upload.changes)),
+            arguments.json,
+        )?;
+    }
+    if let Some(Upload { buildinfos, changes }) = upload.filter(|_| !arguments.json) {
+        buildinfos.iter().chain([&changes]).try_for_each(|path| report::result(text_of(path)?))?;
+    }
     for (role, fingerprint) in &signatures {
         eprintln!("signed as {role} by {fingerprint}");
     }
@@ -60,7 +81,42 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn tell(built: &Built, signatures: &[(&SignatureRole, Fingerprint)], json: bool) -> Result<()> {
+/// What `--changes` writes.
+struct Upload {
+    /// Of each package.
+    buildinfos: Vec<PathBuf>,
+    changes: PathBuf,
+}
+
+/// Both files are signed by the origin's key, as the packages are.
+fn write_upload(packages: &[Built], arguments: &Arguments, signers: &[(SignatureRole, SigningKey)]) -> Result<Upload> {
+    let failed = || format!("the packages are in {}, but not what belongs to their upload", arguments.out.display());
+    let origin = origin_key(signers);
+    let circumstances = Circumstances::look(&arguments.folder, &arguments.out, env!("CARGO_PKG_VERSION"));
+    let circumstances = circumstances.with_context(failed)?;
+    let buildinfos: Result<Vec<_>, _> =
+        packages.iter().map(|built| provenance::write(built, &circumstances, origin)).collect();
+    let buildinfos = buildinfos.with_context(failed)?;
+    let changes = upload_set::write(packages, &buildinfos, &arguments.suite, origin).with_context(failed)?;
+    Ok(Upload { buildinfos, changes })
+}
+
+/// The key that speaks for the release.
+pub(crate) fn origin_key(signers: &[(SignatureRole, SigningKey)]) -> Option<&SigningKey> {
+    signers.iter().find(|(role, _)| *role == SignatureRole::origin()).map(|(_, key)| key)
+}
+
+/// Results are printed, so they must be text.
+pub(crate) fn text_of(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("the path {} is not UTF-8, so it cannot be printed", path.display()))
+}
+
+fn tell(
+    built: &Built,
+    signatures: &[(&SignatureRole, Fingerprint)],
+    upload: Option<(&Path, &Path)>,
+    json: bool,
+) -> Result<()> {
     let (package, version) = (built.control.package(), built.control.version());
     let architecture = built.control.architecture();
     eprintln!(
@@ -68,11 +124,11 @@ fn tell(built: &Built, signatures: &[(&SignatureRole, Fingerprint)], json: bool)
         report::size(built.checksums.size),
         built.time
     );
-    let path = built.path.to_str().context("the path of the package is not UTF-8, so it cannot be printed")?;
+    let path = text_of(&built.path)?;
     if !json {
         return report::result(path);
     }
-    let answer = json!({
+    let mut answer = json!({
         "path": path,
         "package": package.as_str(),
         "version": version.as_str(),
@@ -85,5 +141,9 @@ fn tell(built: &Built, signatures: &[(&SignatureRole, Fingerprint)], json: bool)
             .map(|(role, key)| json!({ "role": role.to_string(), "key": key.to_string() }))
             .collect::<Vec<_>>(),
     });
+    if let Some((buildinfo, changes)) = upload {
+        answer["buildinfo"] = text_of(buildinfo)?.into();
+        answer["changes"] = text_of(changes)?.into();
+    }
     report::result(&answer.to_string())
 }
