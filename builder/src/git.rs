@@ -101,9 +101,12 @@ impl Repository {
         Ok(changed_paths(&changes).map(str::to_owned).collect())
     }
 
-    /// Whether older commits were left out of this clone, as CI services do.
-    pub fn is_shallow(&self) -> Result<bool, GitError> {
-        Ok(self.ask(&["rev-parse", "--is-shallow-repository"])?.trim() == "true")
+    /// An error if older commits were left out of this clone, as CI services do.
+    pub fn check_whole(&self) -> Result<(), GitError> {
+        if self.ask(&["rev-parse", "--is-shallow-repository"])?.trim() == "true" {
+            return Err(GitError::Shallow { folder: self.folder.clone() });
+        }
+        Ok(())
     }
 
     /// The names of all tags on the commit that is checked out and on those before it.

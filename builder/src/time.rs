@@ -24,16 +24,21 @@ pub enum TimeError {
 /// tree and holds no uncommitted change, whatever was built into `out`; else the time of the newest source file.
 pub fn of_source(variable: Option<&str>, folder: &Path, out: &Path, newest: i64) -> Result<Timestamp, TimeError> {
     if let Some(text) = variable {
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let seconds = text.parse().ok().filter(|_| digits);
-        return seconds
-            .and_then(|seconds| Timestamp::from_second(seconds).ok())
-            .ok_or_else(|| TimeError::Variable(text.chars().take(60).collect()));
+        return of_variable(text);
     }
     if let Some(commit) = last_commit(folder, out) {
         return Ok(commit);
     }
     Timestamp::from_second(newest).ok().filter(|_| newest >= 0).ok_or(TimeError::File(newest))
+}
+
+/// The time that the variable says.
+pub fn of_variable(text: &str) -> Result<Timestamp, TimeError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text.parse().ok().filter(|_| digits);
+    seconds
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .ok_or_else(|| TimeError::Variable(text.chars().take(60).collect()))
 }
 
 /// None when git is absent, does not know the folder, or sees changes in it.

@@ -1,5 +1,9 @@
 //! Debian's changelog (Policy 4.4, deb-changelog(5)).
 
+mod entry;
+
+pub use entry::Entry;
+
 use crate::names::{NameError, PackageName};
 use crate::version::{Version, VersionError};
 

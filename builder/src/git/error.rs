@@ -39,6 +39,15 @@ pub enum GitError {
         /// The folder asked about.
         folder: PathBuf,
     },
+    /// A clone without its older commits.
+    #[error(
+        "the clone of {folder} is shallow and lacks the tag of the last version, so what came after is unknown; run \
+         `git fetch --unshallow --tags` (in GitHub Actions `fetch-depth: 0`, in GitLab `GIT_DEPTH: 0`)", folder = .folder.display()
+    )]
+    Shallow {
+        /// The folder asked about.
+        folder: PathBuf,
+    },
     /// A commit dated before the year -9999 or after 9999.
     #[error("commit {id} has no usable date; amend it")]
     Date {

@@ -167,12 +167,13 @@ fn a_shallow_clone_is_known_as_such() {
     let scratch = Scratch::new();
     scratch.save("a", "one");
     scratch.save("a", "two");
-    assert!(!scratch.repository().is_shallow().unwrap());
+    scratch.repository().check_whole().unwrap();
     let clone = tempfile::tempdir().unwrap();
     let from = format!("file://{}", scratch.path().display());
     let cloned = Command::new("git").args(["clone", "--quiet", "--depth=1", &from]).arg(clone.path()).output().unwrap();
     assert!(cloned.status.success());
-    assert!(Repository::open(clone.path()).unwrap().is_shallow().unwrap());
+    let shallow = Repository::open(clone.path()).unwrap().check_whole();
+    assert!(matches!(shallow, Err(GitError::Shallow { .. })));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Manifest {
             let text = update.to_toml().map_err(ManifestProblem::from);
             text.and_then(|text| Ok(found.entries.add(&path, generated(text.into_bytes()))?)).map_err(whole)?;
         }
-        let changelog = match self.package.changelog() {
+        let changelog = match self.package.changelog_rule() {
             Some(rule) => Some(found.changelog(rule).map_err(at(rule.line))?),
             None => None,
         };

@@ -165,8 +165,19 @@ impl Package {
         &self.architectures
     }
 
-    pub(super) fn changelog(&self) -> Option<&ChangelogRule> {
+    pub(super) fn changelog_rule(&self) -> Option<&ChangelogRule> {
         self.changelog.as_ref()
+    }
+
+    /// `changelog`
+    #[must_use]
+    pub fn changelog(&self) -> Option<&str> {
+        self.changelog.as_ref().map(|rule| rule.source.as_str())
+    }
+
+    /// The name under which the changelog stands: that of the source package (Policy 4.4).
+    pub fn source_name(&self) -> Result<PackageName, debian_formats::names::NameError> {
+        self.stanza.get("Source").map_or_else(|| Ok(self.name.clone()), str::parse)
     }
 
     /// The control file's fields for one architecture, without Installed-Size. A relation field may hold
