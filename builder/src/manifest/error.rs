@@ -1,5 +1,6 @@
 use crate::confine::ConfineError;
 use crate::entries::EntryError;
+use crate::nearest::nearest;
 use crate::pattern::PatternError;
 use crate::shared_libraries::SharedLibraryError;
 use debian_formats::control::ControlError;
@@ -113,6 +114,24 @@ pub enum ManifestProblem {
     /// The packages of `${auto}` were not found.
     #[error("{0}")]
     SharedLibraries(#[from] SharedLibraryError),
+    /// A unit file that systemd would not take, or a key that does not fit it.
+    #[error("{path}: {cause}")]
+    Unit {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: crate::systemd::UnitError,
+    },
+    /// A line of a file for systemd-sysusers or systemd-tmpfiles.
+    #[error("{path}:{line}: {cause}")]
+    Conf {
+        /// The file.
+        path: PathBuf,
+        /// The line in it.
+        line: usize,
+        /// What is wrong.
+        cause: crate::systemd::ConfError,
+    },
     /// Two entries that cannot stand together.
     #[error("{0}")]
     Entry(#[from] EntryError),
@@ -176,42 +195,4 @@ pub(super) fn from_toml(error: &toml::de::Error) -> Found {
         ManifestProblem::Syntax(message.replace('\n', "; "))
     };
     Found { offset: error.span().map(|span| span.start), problem }
-}
-
-/// The known key that takes the fewest edits, if it takes few enough to be a slip.
-pub(super) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let close = (key.len() / 3).max(1);
-    known
-        .iter()
-        .map(|other| (edits(key, other), *other))
-        .filter(|(edits, _)| *edits <= close)
-        .min()
-        .map(|(_, other)| other)
-}
-
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_is_recognised() {
-        let known = ["name", "version", "maintainer", "pre-depends"];
-        assert_eq!(nearest("maintaner", &known), Some("maintainer"));
-        assert_eq!(nearest("predepends", &known), Some("pre-depends"));
-        assert_eq!(nearest("colour", &known), None);
-    }
 }

@@ -1,18 +1,16 @@
 //! Finding the files that a manifest names.
 
 use super::files::{FileRule, Origin, SourceRule};
-use super::maintainer_scripts::ScriptRule;
 use super::package::ChangelogRule;
 use super::{Manifest, ManifestError, ManifestProblem, placeholders};
 use crate::confine::resolve_inside;
 use crate::entries::{Entries, Entry, EntryKind, generated};
 use crate::gathered::{Documents, Gathered};
 use crate::pattern::{self, Pattern, is_pattern};
+use crate::shared_libraries;
 use crate::walk::{self, Found, WalkError};
-use crate::{scripts, shared_libraries};
 use debian_formats::{Architecture, changelog};
 use fleet_protocol::update_policy::path_in_package;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 impl Manifest {
@@ -25,11 +23,8 @@ impl Manifest {
         for rule in self.files.iter().filter(|rule| rule.is_for(architecture)) {
             found.add(rule).map_err(at(rule.line))?;
         }
-        let mut control_files = BTreeMap::new();
-        for rule in &self.scripts {
-            let bytes = found.script(rule).map_err(at(rule.line))?;
-            control_files.insert(rule.name.to_owned(), bytes);
-        }
+        let mut stanza = self.package.stanza(architecture);
+        let control_files = found.services(&mut stanza)?;
         if let Some(update) = &self.update {
             let path = path_in_package(self.package.name().as_str());
             let text = update.to_toml().map_err(ManifestProblem::from);
@@ -39,8 +34,8 @@ impl Manifest {
             Some(rule) => Some(found.changelog(rule).map_err(at(rule.line))?),
             None => None,
         };
-        let stanza = shared_libraries::resolve(self.package.stanza(architecture), &found.entries, architecture)
-            .map_err(|error| whole(error.into()))?;
+        let stanza =
+            shared_libraries::resolve(stanza, &found.entries, architecture).map_err(|error| whole(error.into()))?;
         found.conffiles.sort_unstable();
         Ok(Gathered {
             stanza,
@@ -60,11 +55,12 @@ impl Manifest {
     }
 }
 
-struct Finding<'a> {
-    manifest: &'a Manifest,
+/// What was found so far.
+pub(super) struct Finding<'a> {
+    pub(super) manifest: &'a Manifest,
     architecture: &'a Architecture,
     newest: i64,
-    entries: Entries,
+    pub(super) entries: Entries,
     conffiles: Vec<String>,
     read: Vec<PathBuf>,
     folders: Vec<PathBuf>,
@@ -176,11 +172,6 @@ impl<'a> Finding<'a> {
         Ok(self.entries.add(destination, Entry { kind: found.kind, mode, owner: rule.owner.clone() })?)
     }
 
-    fn script(&mut self, rule: &ScriptRule) -> Result<Vec<u8>, ManifestProblem> {
-        let path = self.file(rule.name, &rule.source)?;
-        Ok(scripts::read(&path)?)
-    }
-
     /// The changelog's text; its newest entry must be the one of this version.
     fn changelog(&mut self, rule: &ChangelogRule) -> Result<String, ManifestProblem> {
         let path = self.file("changelog", &rule.source)?;
@@ -199,7 +190,7 @@ impl<'a> Finding<'a> {
     }
 
     /// A file that a key names.
-    fn file(&mut self, what: &'static str, source: &str) -> Result<PathBuf, ManifestProblem> {
+    pub(super) fn file(&mut self, what: &'static str, source: &str) -> Result<PathBuf, ManifestProblem> {
         let (path, found) = self.look(what, source)?;
         if !matches!(found.kind, EntryKind::File(_)) {
             return Err(ManifestProblem::Kind { what, path, found: "a folder", next: "name a file" });

@@ -8,11 +8,13 @@ mod bump_table;
 mod error;
 mod files;
 mod gather;
+mod gather_services;
 mod maintainer_scripts;
 mod package;
 mod placeholders;
 mod raw;
 mod relations;
+mod systemd;
 mod values;
 
 pub use architectures::{ArchitectureError, Architectures};
@@ -23,8 +25,9 @@ pub use package::Package;
 use debian_formats::deb::Compression;
 use files::FileRule;
 use fleet_protocol::update_policy::UpdatePolicy;
-use maintainer_scripts::ScriptRule;
+use maintainer_scripts::Scripts;
 use std::path::{Path, PathBuf};
+use systemd::Systemd;
 
 /// The manifest's file name.
 pub const FILE_NAME: &str = "debfleet.toml";
@@ -35,7 +38,8 @@ pub struct Manifest {
     file: PathBuf,
     package: Package,
     files: Vec<FileRule>,
-    scripts: Vec<ScriptRule>,
+    scripts: Scripts,
+    systemd: Systemd,
     update: Option<UpdatePolicy>,
     bump: Vec<BumpFile>,
     compression: Option<Compression>,

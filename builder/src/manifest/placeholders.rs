@@ -1,8 +1,9 @@
 //! `{name}`, `{version}`, `{architecture}` and `{multiarch}` in paths.
 
-use super::error::{ManifestProblem, nearest};
+use super::error::ManifestProblem;
 use super::package::Package;
 use super::values::bad_value;
+use crate::nearest::nearest;
 use debian_formats::Architecture;
 
 const KNOWN: [&str; 4] = ["name", "version", "architecture", "multiarch"];

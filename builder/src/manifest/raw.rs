@@ -6,6 +6,7 @@ use super::error::{Found, from_toml};
 use super::files::{self, RawFile};
 use super::maintainer_scripts::{self, RawScripts};
 use super::package::{Package, RawPackage};
+use super::systemd::{self, RawSystemd};
 use super::values::check_policy;
 use debian_formats::Version;
 use debian_formats::deb::Compression;
@@ -22,6 +23,8 @@ pub(super) struct RawManifest {
     files: Vec<Spanned<RawFile>>,
     #[serde(default)]
     scripts: RawScripts,
+    #[serde(default)]
+    systemd: RawSystemd,
     update: Option<Spanned<UpdatePolicy>>,
     #[serde(default)]
     bump: RawBump,
@@ -46,10 +49,20 @@ pub(super) fn check(raw: RawManifest, file: &Path, text: &str) -> Result<Manifes
         .into_iter()
         .map(|rule| files::check(rule, package.architectures(), text))
         .collect::<Result<_, _>>()?;
-    let scripts = maintainer_scripts::check(raw.scripts, text);
+    let scripts = maintainer_scripts::check(raw.scripts, text)?;
+    let systemd = systemd::check(raw.systemd, text);
     let update = raw.update.map(|update| check_update(update, package.debian_version())).transpose()?;
     let bump = bump_table::check(raw.bump)?;
-    Ok(Manifest { file: file.to_owned(), package, files, scripts, update, bump, compression: raw.build.compression })
+    Ok(Manifest {
+        file: file.to_owned(),
+        package,
+        files,
+        scripts,
+        systemd,
+        update,
+        bump,
+        compression: raw.build.compression,
+    })
 }
 
 fn check_update(update: Spanned<UpdatePolicy>, version: &Version) -> Result<UpdatePolicy, Found> {

@@ -1,5 +1,11 @@
 //! Maintainer scripts: what dpkg can run, and what it cannot.
 
+mod parts;
+mod template;
+
+pub use parts::Parts;
+pub use template::{TemplateError, Values};
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +35,16 @@ pub enum ScriptError {
         /// The file.
         path: PathBuf,
     },
+    /// Its `#NAME#` marks cannot be filled in.
+    #[error("{path}:{line}: {cause}")]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// The line in it.
+        line: usize,
+        /// What is wrong.
+        cause: TemplateError,
+    },
 }
 
 /// Reads a script and checks its first line.
@@ -42,4 +58,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ScriptError> {
         return Err(ScriptError::CarriageReturn { path: path.to_owned() });
     }
     Ok(bytes)
+}
+
+/// Reads a script in which `#NAME#` stands for a value, and `#DEBHELPER#` for the part generated for the script of
+/// this name.
+pub fn read_template(path: &Path, name: &str, values: &Values, part: Option<&str>) -> Result<Vec<u8>, ScriptError> {
+    let text = read(path)?;
+    let filled = template::fill(&text, name, values, part);
+    filled.map_err(|(line, cause)| ScriptError::Template { path: path.to_owned(), line, cause })
+}
+
+/// A script that is nothing but its generated part.
+#[must_use]
+pub fn of_part(part: &str) -> Vec<u8> {
+    format!("#!/bin/sh\nset -e\n\n{part}").into_bytes()
 }
