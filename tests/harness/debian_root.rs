@@ -21,7 +21,16 @@ impl DebianRoot {
     /// Unpacks a fresh root.
     #[must_use]
     pub fn new() -> Self {
-        let image = image();
+        Self::from_image(&image("bookworm", &[]))
+    }
+
+    /// Unpacks a fresh root that holds systemd, which does not run there, and Python.
+    #[must_use]
+    pub fn with_systemd() -> Self {
+        Self::from_image(&image("bookworm-systemd", &["systemd", "python3"]))
+    }
+
+    fn from_image(image: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = Self { folder };
         std::fs::create_dir(root.path()).expect("the root's folder");
@@ -31,7 +40,7 @@ impl DebianRoot {
             .arg("--xattrs")
             .arg("--xattrs-include=*")
             .arg("-xpf")
-            .arg(&image))
+            .arg(image))
         .success();
         // It knows no package source but the one a test gives it.
         std::fs::remove_file(root.path().join("etc/apt/sources.list")).expect("mmdebstrap writes a sources.list");
@@ -44,13 +53,15 @@ impl DebianRoot {
         self.folder.path().join("root")
     }
 
-    /// Runs a shell command inside.
+    /// Runs a shell command inside, with a `/proc` that is seen only there.
     #[track_caller]
     #[must_use]
     pub fn shell(&self, command: &str) -> Ended {
-        run(Command::new("chroot")
+        let enter = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" /bin/sh -c \"$1\"";
+        run(Command::new("unshare")
+            .args(["--mount", "sh", "-c", enter])
             .arg(self.path())
-            .args(["/bin/sh", "-c", command])
+            .arg(command)
             .env("LC_ALL", "C.UTF-8")
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
@@ -70,15 +81,19 @@ pub fn put(path: &Path, content: &[u8]) {
 }
 
 /// The root as a tar, made by whichever test comes first.
-fn image() -> PathBuf {
+fn image(name: &str, packages: &[&str]) -> PathBuf {
     let folder = target_dir().join("debian-root");
     std::fs::create_dir_all(&folder).expect("a folder for the root's image");
     let lock = File::create(folder.join("lock")).expect("the image's lock");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locking the image");
-    let (image, unfinished) = (folder.join("bookworm.tar"), folder.join("unfinished.tar"));
+    let (image, unfinished) = (folder.join(format!("{name}.tar")), folder.join("unfinished.tar"));
     if !image.exists() {
-        run(Command::new("mmdebstrap").args(["--quiet", "--variant=apt", "--mode=root", "bookworm"]).arg(&unfinished))
-            .success();
+        let mut command = Command::new("mmdebstrap");
+        command.args(["--quiet", "--variant=apt", "--mode=root"]);
+        if !packages.is_empty() {
+            command.arg(format!("--include={}", packages.join(",")));
+        }
+        run(command.arg("bookworm").arg(&unfinished)).success();
         put_in_place(&unfinished, &image);
     }
     image

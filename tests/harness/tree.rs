@@ -15,6 +15,9 @@ const VOLATILE: [&str; 5] = [
     "var/lib/dpkg/lock-frontend",
 ];
 
+/// What programs write before they change a file of their own, whatever the change.
+const BACKUPS: [&str; 5] = ["etc/group-", "etc/gshadow-", "etc/passwd-", "etc/shadow-", "var/lib/dpkg/status-old"];
+
 /// Every path with its content, mode, owner, mtime, extended attributes and links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree(BTreeMap<PathBuf, String>);
@@ -42,6 +45,19 @@ impl Tree {
         let folder = Path::new(folder);
         let others = self.0.iter().filter(|(path, _)| path.as_path() != folder && path.parent() != Some(folder));
         Self(others.map(|(path, node)| (path.clone(), node.clone())).collect())
+    }
+
+    /// What a purge must leave as it was: everything without the times of changes, which a folder shows when what
+    /// came into it is gone again, and without [`BACKUPS`].
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let strip = |node: &String| {
+            let (before, after) = node.split_once(", mtime ").expect("every node has a time");
+            format!("{before}, {}", after.split_once(", ").expect("xattrs follow").1)
+        };
+        let lasting =
+            self.0.iter().filter(|(path, _)| BACKUPS.iter().all(|backup| path.as_path() != Path::new(backup)));
+        Self(lasting.map(|(path, node)| (path.clone(), strip(node))).collect())
     }
 
     /// Demands that another picture is the same, and names each path that is not.
