@@ -32,6 +32,7 @@ enum Command {
     Key(commands::key::Arguments),
     Build(commands::build::Arguments),
     Bump(commands::bump::Arguments),
+    Sign(commands::sign::Arguments),
     Verify(commands::verify::Arguments),
     Publish(commands::publish::Arguments),
 }
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Key(arguments) => commands::key::run(arguments),
         Command::Build(arguments) => commands::build::run(&arguments),
         Command::Bump(arguments) => commands::bump::run(&arguments),
+        Command::Sign(arguments) => commands::sign::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
     };

@@ -23,6 +23,11 @@ pub(crate) fn result(line: &str) -> Result<()> {
     writeln!(out, "{line}").and_then(|()| out.flush()).context("could not write to standard output")
 }
 
+/// A stranger's text must not steer the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect()
+}
+
 /// A size as people read it.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {

@@ -1,5 +1,6 @@
 //! Sending packages to the server, over a connection that keeps the token to itself.
 
+use crate::report::printable;
 use anyhow::{Context, Result, anyhow, bail};
 use debian_formats::names::SuiteName;
 use fleet_protocol::publishing::{DEB_MEDIA_TYPE, PROBLEM_MEDIA_TYPE, Problem, Published, upload_path};
@@ -184,11 +185,6 @@ fn explain(error: ureq::Error) -> anyhow::Error {
         _ => return anyhow!(error),
     };
     anyhow!(error).context(hint)
-}
-
-/// A server's text must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect()
 }
 
 fn progress(path: &Path, size: u64) -> ProgressBar {

@@ -5,8 +5,9 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 16] = [
+const NEEDED: [&str; 17] = [
     "aptly",
+    "binutils",
     "ca-certificates",
     "curl",
     "debmirror",

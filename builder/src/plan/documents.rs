@@ -58,7 +58,7 @@ fn overrides(entries: &Entries, control: &Control, is_first_upload: bool) -> Str
     if is_first_upload && control.version().as_str().ends_with("-1") {
         text += &format!("{package}: initial-upload-closes-no-bugs *\n");
     }
-    text + &format!("{package}: misplaced-extra-member-in-deb _gpgorigin *\n")
+    text + &format!("{package}: misplaced-extra-member-in-deb _gpg*\n")
 }
 
 /// The folders whose programs people call by name.

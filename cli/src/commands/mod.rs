@@ -4,4 +4,5 @@ pub(crate) mod build;
 pub(crate) mod bump;
 pub(crate) mod key;
 pub(crate) mod publish;
+pub(crate) mod sign;
 pub(crate) mod verify;

@@ -39,6 +39,19 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Demands this exit code, and texts on stdout and on stderr.
+    #[track_caller]
+    pub(crate) fn tells(self, code: i32, stdout: &[&str], stderr: &[&str]) {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        for (texts, stream) in [(stdout, &self.stdout), (stderr, &self.stderr)] {
+            for text in texts {
+                assert!(stream.contains(text), "{text:?} is not in: {stream}");
+            }
+        }
+    }
+}
+
 pub(crate) fn run(command: &mut Command) -> Outcome {
     Outcome::of(command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
 }

@@ -5,8 +5,9 @@ use super::role::SignatureRole;
 use std::io::{Read, Seek, SeekFrom};
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
-const HEADER_BYTES: u64 = 60;
-const MAX_SIGNATURES: usize = 16;
+pub(super) const HEADER_BYTES: u64 = 60;
+/// More than anybody needs.
+pub(super) const MAX_SIGNATURES: usize = 16;
 
 /// One member's place in the file.
 #[derive(Debug, Clone)]

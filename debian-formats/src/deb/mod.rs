@@ -3,7 +3,9 @@
 //! Reading is stricter than dpkg on purpose: only forms that every tool understands alike pass, so what was
 //! verified here is what dpkg will install.
 
+mod append;
 mod compression;
+mod examine;
 mod framing;
 mod members;
 mod read;
@@ -13,6 +15,7 @@ mod tar_walk;
 mod write;
 
 pub use compression::Compression;
+pub use examine::{SignatureReport, SignedMember};
 pub use read::Deb;
 pub use role::SignatureRole;
 pub use signature::{Signer, VerifiedDeb};
@@ -62,8 +65,11 @@ pub enum DebProblem {
     #[error(transparent)]
     Control(#[from] ControlError),
     /// A required signature is absent.
-    #[error("the package carries no {0} signature; sign it with `debfleet build --key`")]
+    #[error("the package carries no {0} signature; sign it with `debfleet sign --key`")]
     Unsigned(SignatureRole),
+    /// No room for another signature.
+    #[error("it carries {0} signatures already, and no tool reads more")]
+    TooManySignatures(usize),
     /// A required signature is there and cannot be trusted.
     #[error("{role} signature: {cause}")]
     Signature {

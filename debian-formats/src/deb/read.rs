@@ -116,13 +116,20 @@ impl Deb {
 
     /// What debsigs signs: the contents of the first three members.
     pub(super) fn payload(&self) -> Result<impl Read, DebProblem> {
-        let part = |member: &Member| -> std::io::Result<std::io::Take<File>> {
-            let mut file = File::open(&self.path)?;
-            file.seek(SeekFrom::Start(member.offset))?;
-            Ok(file.take(member.size))
-        };
         let Members { debian_binary, control, data, .. } = &self.members;
-        Ok(BufReader::new(part(debian_binary)?.chain(part(control)?).chain(part(data)?)))
+        let parts = self.content(debian_binary)?.chain(self.content(control)?).chain(self.content(data)?);
+        Ok(BufReader::new(parts))
+    }
+
+    /// A member's content.
+    pub(super) fn content(&self, member: &Member) -> std::io::Result<impl Read + use<>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(member.offset))?;
+        Ok(file.take(member.size))
+    }
+
+    pub(super) fn members(&self) -> &Members {
+        &self.members
     }
 
     pub(super) fn signature(&self, role: &SignatureRole) -> Result<Option<Vec<u8>>, DebProblem> {
@@ -133,10 +140,8 @@ impl Deb {
         if member.size > limit {
             return Err(DebProblem::TooLarge { what: format!("the member {}", member.name), limit });
         }
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(member.offset))?;
         let mut bytes = Vec::new();
-        file.take(member.size).read_to_end(&mut bytes)?;
+        self.content(member)?.read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 

@@ -149,8 +149,16 @@ pub struct DebParts<'a> {
 
 /// A signature to put into a package.
 pub struct Signature {
-    role: SignatureRole,
-    bytes: Vec<u8>,
+    pub(super) role: SignatureRole,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// An ar member's header as dpkg-deb writes it.
+pub(super) fn member_header(name: &str, size: u64, time: Timestamp) -> ar::Header {
+    let mut header = ar::Header::new(name.as_bytes().to_vec(), size);
+    header.set_mode(0o100_644);
+    header.set_mtime(u64::try_from(time.as_second()).unwrap_or(0));
+    header
 }
 
 const DEBIAN_BINARY: &[u8] = b"2.0\n";
@@ -171,12 +179,7 @@ impl DebParts<'_> {
 
     fn write_members(&mut self, out: &mut impl Write, signatures: &[Signature]) -> io::Result<()> {
         let mut archive = ar::Builder::new(out);
-        let header = |name: &str, size: u64, time: Timestamp| {
-            let mut header = ar::Header::new(name.as_bytes().to_vec(), size);
-            header.set_mode(0o100_644);
-            header.set_mtime(u64::try_from(time.as_second()).unwrap_or(0));
-            header
-        };
+        let header = member_header;
         archive.append(&header("debian-binary", DEBIAN_BINARY.len() as u64, self.time), DEBIAN_BINARY)?;
         archive.append(&header("control.tar.xz", self.control_tar_xz.len() as u64, self.time), self.control_tar_xz)?;
         let data_size = self.data_tar_xz.seek(SeekFrom::End(0))?;

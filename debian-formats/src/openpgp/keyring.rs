@@ -1,6 +1,7 @@
 //! The public half: trusted keys, and what they signed.
 
-use super::{Fingerprint, OpenPgpError, check_usable, making};
+use super::{Fingerprint, OpenPgpError, check_usable, making, user_ids};
+use jiff::Timestamp;
 use pgp::composed::{ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType, SubpacketData};
@@ -85,19 +86,27 @@ impl Keyring {
         self.keys.iter().map(Fingerprint::of).collect()
     }
 
+    /// The user ids of one of its keys, such as `Acme releases <release@acme.example>`. Empty: it has no such key.
+    #[must_use]
+    pub fn user_ids(&self, of: &Fingerprint) -> Vec<String> {
+        let key = self.keys.iter().find(|key| Fingerprint::of(*key).is_ok_and(|found| found == *of));
+        key.map(user_ids).unwrap_or_default()
+    }
+
+    /// All keys of both, each once. Of a key that stands in both, this one's form is kept.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        for key in other.keys {
+            if !self.keys.iter().any(|mine| mine.fingerprint() == key.fingerprint()) {
+                self.keys.push(key);
+            }
+        }
+        self
+    }
+
     /// Checks a detached signature, binary or armoured, over data; says who made it.
     pub fn verify_detached(&self, signature: &[u8], data: impl Read) -> Result<Fingerprint, OpenPgpError> {
-        let parsed = if signature.starts_with(ARMOR) {
-            DetachedSignature::from_armor_many(signature).and_then(|(found, _)| found.collect::<Result<Vec<_>, _>>())
-        } else {
-            DetachedSignature::from_bytes_many(signature).and_then(Iterator::collect)
-        };
-        match parsed.as_deref() {
-            Ok([one]) => self.check(&one.signature, &[SignatureType::Binary], data),
-            Ok([]) => Err(OpenPgpError::NoSignature("it is empty".into())),
-            Ok(_) => Err(OpenPgpError::NoSignature("there is more than one where one belongs".into())),
-            Err(_) => Err(OpenPgpError::NoSignature("it is damaged, or no OpenPGP signature at all".into())),
-        }
+        self.check(&parse_detached(signature)?, &[SignatureType::Binary], data)
     }
 
     /// Checks a text that is signed within itself, and gives exactly the text that was signed. With several
@@ -174,6 +183,29 @@ impl Keyring {
                 (None, None) => "an unnamed key".into(),
             },
         })
+    }
+}
+
+/// When a detached signature says it was made. None: it does not say so, or cannot be read. Only a signature that
+/// fits vouches for it.
+#[must_use]
+pub fn time_of_detached(signature: &[u8]) -> Option<Timestamp> {
+    let created = parse_detached(signature).ok()?.created()?;
+    Timestamp::from_second(created.as_secs().into()).ok()
+}
+
+fn parse_detached(signature: &[u8]) -> Result<Signature, OpenPgpError> {
+    let parsed = if signature.starts_with(ARMOR) {
+        DetachedSignature::from_armor_many(signature).and_then(|(found, _)| found.collect::<Result<Vec<_>, _>>())
+    } else {
+        DetachedSignature::from_bytes_many(signature).and_then(Iterator::collect)
+    };
+    let mut parsed =
+        parsed.map_err(|_| OpenPgpError::NoSignature("it is damaged, or no OpenPGP signature at all".into()))?;
+    match (parsed.pop(), parsed.is_empty()) {
+        (Some(one), true) => Ok(one.signature),
+        (Some(_), false) => Err(OpenPgpError::NoSignature("there is more than one where one belongs".into())),
+        (None, _) => Err(OpenPgpError::NoSignature("it is empty".into())),
     }
 }
 

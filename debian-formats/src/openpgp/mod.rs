@@ -7,7 +7,7 @@ mod keyring;
 mod secret;
 mod signing;
 
-pub use keyring::{Keyring, VerifiedText};
+pub use keyring::{Keyring, VerifiedText, time_of_detached};
 pub use secret::{LockedKey, SecretKey};
 pub use signing::SigningKey;
 
@@ -121,6 +121,11 @@ impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// As they stand in the key; bytes that are no UTF-8 are shown as such.
+fn user_ids(key: &SignedPublicKey) -> Vec<String> {
+    key.details.users.iter().map(|user| String::from_utf8_lossy(user.id.id()).into_owned()).collect()
 }
 
 fn check_usable(key: &SignedPublicKey) -> Result<(), OpenPgpError> {
