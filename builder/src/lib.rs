@@ -12,6 +12,7 @@ pub mod confine;
 pub mod entries;
 pub mod gathered;
 pub mod git;
+pub mod keyring_package;
 pub mod machine;
 pub mod manifest;
 mod nearest;

@@ -40,8 +40,12 @@ enum Command {
 fn main() -> ExitCode {
     // Must come before any TLS; a second installation is the only way for it to fail, and harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if let Err(error) = secret::refuse_on_command_line(std::env::args_os()) {
+        report::failure(&error);
+        return ExitCode::FAILURE;
+    }
     let outcome = match Cli::parse().command {
-        Command::Key(arguments) => commands::key::run(arguments),
+        Command::Key(arguments) => commands::key::run(&arguments),
         Command::Build(arguments) => commands::build::run(&arguments),
         Command::Bump(arguments) => commands::bump::run(&arguments),
         Command::Sign(arguments) => commands::sign::run(&arguments),

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 /// No key and no passphrase is anywhere near as long.
 const MAX_BYTES: u64 = 1 << 20;
-/// How a key would begin that was given in place of its source.
-const ARMOR: &str = "-----BEGIN";
+/// How a secret key begins.
+const SECRET_ARMOR: &[u8] = b"-----BEGIN PGP PRIVATE KEY BLOCK-----";
 
 /// Bytes that are wiped from memory after use. They have no Debug that shows them.
 pub(crate) type Secret = Zeroizing<Vec<u8>>;
@@ -29,18 +29,25 @@ pub(crate) enum SecretSource {
     Environment(String),
     /// `command:COMMAND`, run by `sh -c`.
     Command(String),
-    /// The secret itself stands where its source belongs.
-    Misplaced,
+}
+
+/// Refuses a secret key that was given in place of its source, before anything prints the arguments.
+pub(crate) fn refuse_on_command_line(arguments: impl Iterator<Item = OsString>) -> Result<()> {
+    for argument in arguments {
+        if argument.as_bytes().windows(SECRET_ARMOR.len()).any(|window| window == SECRET_ARMOR) {
+            bail!(
+                "a secret key itself was given on the command line, where every user of the machine can read it; give a \
+                 file, env:NAME or command:COMMAND, and count this key as known to others"
+            );
+        }
+    }
+    Ok(())
 }
 
 impl FromStr for SecretSource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim_start().starts_with(ARMOR) {
-            // An error here would be printed together with the text.
-            return Ok(Self::Misplaced);
-        }
         if let Some(name) = text.strip_prefix("env:") {
             if name.is_empty() || name.contains(['=', '\0']) {
                 return Err("`env:` needs the name of an environment variable, such as env:PACKAGE_KEY".into());
@@ -69,7 +76,6 @@ impl SecretSource {
             Self::File(path) => path.display().to_string(),
             Self::Environment(name) => format!("the variable {name}"),
             Self::Command(_) => "the output of the given command".into(),
-            Self::Misplaced => "a text".into(),
         }
     }
 
@@ -105,15 +111,12 @@ impl SecretSource {
         Ok(passphrase)
     }
 
-    fn read(&self) -> Result<Secret> {
+    /// Reads what need not be secret, such as public keys.
+    pub(crate) fn read(&self) -> Result<Secret> {
         match self {
             Self::File(path) => read_file(path).with_context(|| format!("could not read {}", path.display())),
             Self::Environment(name) => read_variable(name),
             Self::Command(command) => run(command),
-            Self::Misplaced => bail!(
-                "the secret itself was given on the command line, where every user of the machine can read it; give a \
-                 file, env:NAME or command:COMMAND, and count this secret as known to others"
-            ),
         }
     }
 }

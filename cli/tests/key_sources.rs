@@ -107,7 +107,7 @@ fn sources_that_give_no_key() {
     run(case.command(&[]).env("DEBFLEET_KEY", &case.armor).env("DEBFLEET_KEY_FILE", &case.key))
         .fails(1, &["both DEBFLEET_KEY_FILE and DEBFLEET_KEY are set"]);
     case.refused(&["--key", &case.key, "--key", &format!("origin={}", case.key)], &["twice for the role origin"]);
-    case.refused(&["--key", &case.armor], &["the secret itself was given on the command line"]);
+    case.refused(&["--key", &case.armor], &["a secret key itself was given on the command line"]);
     for wrong in ["Origin=x", "elevenletters=x", "env:", "command:", "", "--json"] {
         assert_eq!(case.build(&["--key", wrong]).code, 2, "{wrong}");
     }
@@ -121,6 +121,8 @@ fn no_secret_is_ever_printed() {
     let outcomes = [
         case.build(&["--key", &case.armor]),
         case.build(&["--key", &case.armor.replace('\n', " ")]),
+        case.build(&["--key", &format!("Maint={}", case.armor)]),
+        run(&mut debfleet(&["key", "show", &case.armor])),
         run(case.command(&["--key", "env:K"]).env("K", case.armor.replace(secret_line, ""))),
         run(case.command(&[]).env("DEBFLEET_KEY", case.armor.replace('\n', " "))),
         case.build(&["--key", &locked, "--passphrase", "open-sesame"]),

@@ -1,7 +1,7 @@
 //! Keys and signatures that the real gpg made, and what the real gpgv says of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use debian_formats::openpgp::{Keyring, OpenPgpError, SecretKey, SigningKey};
+use debian_formats::openpgp::{KeyFile, KeyForm, Keyring, OpenPgpError, SecretKey, SigningKey};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -321,4 +321,58 @@ fn secret_keys_that_cannot_sign() {
     for length in (0..parent.len() - 1).step_by(7) {
         assert!(SecretKey::from_armor(&parent[..length]).is_err(), "cut at {length}");
     }
+}
+
+/// Whatever stands in a file of keys: a description or an error, and never a panic.
+#[test]
+fn damaged_key_files_are_errors() {
+    let gpg = Gpg::new();
+    gpg.key("one", "ed25519", "sign", "never");
+    gpg.key("two", "rsa1024", "sign", "never");
+    let key = SigningKey::generate("test <t@example.org>", Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
+    let locked = gpg.write("locked", key.to_locked_armor(b"x").unwrap().as_bytes());
+    let dearmored = Command::new("gpg").args(["--output", "-", "--dearmor"]).arg(locked).output().unwrap().stdout;
+    for (good, count, forms) in [
+        (gpg.run(&["--export"]), 2, [KeyForm::Public].as_slice()),
+        (gpg.run(&["--export-secret-keys"]), 2, &[KeyForm::Secret]),
+        (gpg.run(&["--armor", "--export-secret-keys", "one"]), 1, &[KeyForm::Secret]),
+        (dearmored, 1, &[KeyForm::Locked]),
+    ] {
+        let described = KeyFile::from_bytes(&good).unwrap().describe();
+        assert_eq!(described.len(), count);
+        assert!(described.iter().all(|key| forms.contains(&key.form)), "{described:?}");
+        for length in 0..good.len() {
+            drop(KeyFile::from_bytes(&good[..length]).map(|keys| keys.describe()));
+        }
+        for at in 0..good.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] ^= flip;
+                if let Ok(keys) = KeyFile::from_bytes(&bytes) {
+                    let _ = keys.describe();
+                    drop(keys.public_keyring());
+                }
+            }
+        }
+    }
+}
+
+/// A locked key whose file was damaged is a wrong key or a wrong passphrase, and never a panic.
+#[test]
+fn damaged_locked_keys_do_not_open() {
+    let key = SigningKey::generate("test <t@example.org>", Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
+    let good = key.to_locked_armor(b"sesame").unwrap();
+    let body = good.find("\n\n").unwrap() + 2;
+    let mut opened = 0;
+    for at in (body..good.len()).step_by(5) {
+        let mut bytes = good.as_bytes().to_vec();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let Ok(SecretKey::Locked(locked)) = SecretKey::from_armor(&String::from_utf8(bytes).unwrap()) else { continue };
+        if let Ok(damaged) = locked.unlock(b"sesame") {
+            // Such as the armour's own checksum, which nobody needs.
+            assert_eq!(damaged.fingerprint().unwrap(), key.fingerprint().unwrap());
+            opened += 1;
+        }
+    }
+    assert!(opened < 10, "{opened}");
 }

@@ -21,6 +21,7 @@ pub use architectures::{ArchitectureError, Architectures};
 pub use bump_table::{BumpFile, VERSION_MARK};
 pub use error::{ManifestError, ManifestProblem};
 pub use package::Package;
+pub(crate) use values::check_maintainer;
 
 use debian_formats::deb::Compression;
 use files::FileRule;

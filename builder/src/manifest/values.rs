@@ -107,7 +107,7 @@ pub(super) fn check_line(key: &'static str, text: &str) -> Result<(), ManifestPr
 }
 
 /// `Name <mail>` (Policy 5.6.2).
-pub(super) fn check_maintainer(text: &str) -> Result<(), ManifestProblem> {
+pub(crate) fn check_maintainer(text: &str) -> Result<(), ManifestProblem> {
     check_line("maintainer", text)?;
     let sound = text.strip_suffix('>').and_then(|rest| rest.split_once(" <")).is_some_and(|(name, mail)| {
         !name.trim().is_empty()

@@ -29,8 +29,9 @@ pub struct VerifiedText {
 }
 
 impl Keyring {
-    pub(super) fn of_key(key: SignedPublicKey) -> Self {
-        Self { keys: vec![key] }
+    /// Of keys that were found usable.
+    pub(super) fn of_keys(keys: Vec<SignedPublicKey>) -> Self {
+        Self { keys }
     }
 
     /// Reads a keyring, binary or armoured. Every key in it must be usable: Ed25519, not revoked.

@@ -3,10 +3,12 @@
 //! Bookworm's gpgv, sqv and apt refuse the newer algorithm 27. Any other algorithm is refused here too: no
 //! key, no signature, unknown algorithm, revoked key, each is an error and never a pass.
 
+mod key_file;
 mod keyring;
 mod secret;
 mod signing;
 
+pub use key_file::{KeyDescription, KeyFile, KeyForm};
 pub use keyring::{Keyring, VerifiedText, time_of_detached};
 pub use secret::{LockedKey, SecretKey};
 pub use signing::SigningKey;

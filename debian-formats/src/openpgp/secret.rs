@@ -60,7 +60,7 @@ impl SecretKey {
     pub fn public_keyring(&self) -> Keyring {
         match self {
             Self::Open(key) => key.public_keyring(),
-            Self::Locked(key) => Keyring::of_key(key.inner.to_public_key()),
+            Self::Locked(key) => Keyring::of_keys(vec![key.inner.to_public_key()]),
         }
     }
 }
@@ -81,7 +81,7 @@ impl LockedKey {
 }
 
 /// GNU's extension 101 to S2K marks a secret part that was left out.
-fn is_stub(params: &S2kParams) -> bool {
+pub(super) fn is_stub(params: &S2kParams) -> bool {
     matches!(
         params,
         S2kParams::Cfb { s2k: StringToKey::Private { .. }, .. }

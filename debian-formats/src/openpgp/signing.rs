@@ -1,7 +1,7 @@
 //! The secret half: making keys and signatures.
 
 use super::secret::{self, SecretKey};
-use super::{Fingerprint, Keyring, OpenPgpError, making};
+use super::{Fingerprint, Keyring, OpenPgpError, making, user_ids};
 use jiff::Timestamp;
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedKeyDetails, SignedSecretKey,
@@ -91,7 +91,13 @@ impl SigningKey {
     /// The public half, as a keyring of one key.
     #[must_use]
     pub fn public_keyring(&self) -> Keyring {
-        Keyring::of_key(self.inner.to_public_key())
+        Keyring::of_keys(vec![self.inner.to_public_key()])
+    }
+
+    /// Whose it says it is.
+    #[must_use]
+    pub fn user_ids(&self) -> Vec<String> {
+        user_ids(&self.inner.to_public_key())
     }
 
     /// Of the public key.

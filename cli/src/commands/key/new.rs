@@ -1,12 +1,12 @@
 //! `debfleet key new`: a new key pair.
 
-use crate::report;
+use super::files::{KeyFiles, check_name};
 use crate::signing_keys::PassphraseArguments;
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use debian_formats::openpgp::SigningKey;
 use jiff::Timestamp;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Makes a new key: Ed25519, as OpenPGP version 4, which gpg, apt and debsig-verify read.
 ///
@@ -37,48 +37,11 @@ enum KeyKind {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let KeyKind::Package = arguments.kind;
-    let name = arguments.name.trim();
-    if name.is_empty() || name.contains(char::is_control) {
-        bail!("--name {:?} is not a name; give one such as \"Acme releases <release@acme.example>\"", arguments.name);
-    }
-    let file = |ending: &str| arguments.out.join(format!("package.{ending}"));
-    let (secret, binary, armored) = (file("key"), file("gpg"), file("asc"));
-    for path in [&secret, &binary, &armored] {
-        if path.symlink_metadata().is_ok() {
-            bail!("{} is there already and a key is never overwritten; name another --out", path.display());
-        }
-    }
+    let name = check_name(&arguments.name)?;
+    let files = KeyFiles::new_in(&arguments.out)?;
     let passphrase = arguments.passphrase.given()?;
     let key = SigningKey::generate(name, Timestamp::now())?;
-    let secret_armor = match &passphrase {
-        Some(passphrase) => key.to_locked_armor(passphrase)?,
-        None => key.to_armor()?,
-    };
-    let fingerprint = key.fingerprint()?;
-    let ring = key.public_keyring();
-    let (ring_bytes, ring_armor) = (ring.to_bytes()?, ring.to_armor()?);
     durable_files::create_dir(&arguments.out, 0o755)?;
-    let files: [(&Path, &[u8], u32); 3] = [
-        (&binary, &ring_bytes, 0o644),
-        (&armored, ring_armor.as_bytes(), 0o644),
-        (&secret, secret_armor.as_bytes(), 0o600),
-    ];
-    for (index, (path, content, mode)) in files.iter().enumerate() {
-        if let Err(error) = durable_files::replace(path, content, *mode) {
-            // Half a key pair helps nobody.
-            files[..index].iter().for_each(|(path, _, _)| drop(durable_files::remove(path)));
-            return Err(error).context("could not keep the new key");
-        }
-    }
-    let locked = if passphrase.is_some() { ", locked with the passphrase" } else { "" };
-    for line in [
-        format!("fingerprint: {fingerprint}"),
-        format!("key id:      {}", fingerprint.key_id()),
-        format!("{}  the secret key{locked}: signs packages (debfleet build --key); keep it safe", secret.display()),
-        format!("{}  the public keyring: for debfleet-server, debfleet-updater, gpgv, debsig-verify", binary.display()),
-        format!("{}  the same public key as text: to publish or to paste", armored.display()),
-    ] {
-        report::result(&line)?;
-    }
-    Ok(())
+    files.write(&key, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
+    files.tell(&key, passphrase.is_some())
 }
