@@ -1,5 +1,6 @@
 //! A whole build: source folder in, signed .deb out.
 
+use crate::bump::{self, BumpError};
 use crate::manifest::ArchitectureError;
 use crate::plan::{Plan, PlanError};
 use crate::source::{Source, SourceError};
@@ -20,6 +21,9 @@ pub enum BuildError {
     /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// No version for a snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] BumpError),
     /// The time.
     #[error(transparent)]
     Time(#[from] TimeError),
@@ -73,6 +77,8 @@ pub struct Built {
 pub struct Options<'a> {
     /// The folder for the .deb; it is created if absent.
     pub out: &'a Path,
+    /// In place of the source's version, that of the commit which is checked out.
+    pub snapshot: bool,
     /// Only for these; empty: for all that the source is for.
     pub architectures: &'a [Architecture],
     /// The keys that sign, each in its role.
@@ -88,6 +94,7 @@ pub struct Options<'a> {
 /// Builds the packages of a source folder, one for each architecture.
 pub fn build(folder: &Path, options: &Options) -> Result<Vec<Built>, BuildError> {
     let source = Source::open(folder)?;
+    let source = if options.snapshot { bump::at_snapshot(source, folder, options.out)? } else { source };
     let architectures = source.architectures(options.architectures);
     let architectures = architectures.map_err(|cause| BuildError::Architecture { folder: folder.to_owned(), cause })?;
     architectures.iter().map(|architecture| build_one(folder, &source, architecture, options)).collect()

@@ -8,6 +8,7 @@ use crate::gathered::Gathered;
 use crate::manifest::ManifestError;
 use crate::scripts::{self, ScriptError};
 use crate::walk::{self, Found, WalkError};
+use debian_formats::Version;
 use debian_formats::control::{Control, ControlError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,15 @@ impl Tree {
         let text = std::fs::read_to_string(&path).map_err(WalkError::io(&path))?;
         let control = text.parse().map_err(|source| TreeError::Control { path, source })?;
         Ok(Self { folder: folder.to_owned(), control })
+    }
+
+    /// The same with another version.
+    pub fn with_version(self, version: &Version) -> Result<Self, TreeError> {
+        let mut stanza = self.control.stanza().clone();
+        stanza.set("Version", version.as_str());
+        let path = self.folder.join("DEBIAN").join("control");
+        let control = Control::from_stanza(stanza).map_err(|source| TreeError::Control { path, source })?;
+        Ok(Self { control, ..self })
     }
 
     /// Its folder.

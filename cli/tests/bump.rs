@@ -151,6 +151,22 @@ fn a_file_that_cannot_be_written_leaves_every_file_alone() {
 }
 
 #[test]
+fn only_a_text_file_can_carry_a_version() {
+    let scratch = Scratch::new();
+    let source = scratch.copy_example("hi", "src");
+    let version = scratch.text("src/__VERSION__");
+    tool("rm", &[&version]).ok();
+    tool("mkfifo", &[&version]).ok();
+    run(&mut debfleet(&["bump", "minor", &source])).fails(1, &["__VERSION__ is not a text file"]);
+    tool("rm", &[&version]).ok();
+    tool("cp", &["/bin/true", &version]).ok();
+    run(&mut debfleet(&["bump", "minor", &source])).fails(1, &["__VERSION__ is not a text file"]);
+    tool("truncate", &["--size=1G", &version]).ok();
+    run(&mut debfleet(&["bump", "minor", &source])).fails(1, &["of at most 16 MiB"]);
+    assert!(scratch.read("src/debfleet.toml").contains("\"0.1.0\""));
+}
+
+#[test]
 fn a_rename_that_fails_puts_back_what_was_written() {
     let scratch = Scratch::new();
     let source = scratch.copy_example("hi", "src");

@@ -43,7 +43,7 @@ impl Source {
 
     fn bump(&self, arguments: &[&str]) -> Outcome {
         let arguments = [&["bump"], arguments, &[self.folder.as_str()]].concat();
-        run(debfleet(&arguments).env("SOURCE_DATE_EPOCH", "1795225503"))
+        run(debfleet(&arguments).env("SOURCE_DATE_EPOCH", "1795218303"))
     }
 
     fn version(&self) -> String {
@@ -70,8 +70,8 @@ fn the_changelog_tells_what_was_committed_since_the_last_version() {
     assert_eq!(
         source.scratch.read("src/changelog"),
         "hi (0.2.0-1) stable; urgency=medium\n\n  * Say hi in French\n  * Greet whoever stands in the next room, or in the \
-         garden if the weather is\n    good enough for that\n\n -- debfleet maintainers <maintainers@example.org>  Sat, 21 \
-         Nov 2026 01:45:03 +0000\n"
+         garden if the weather is\n    good enough for that\n\n -- debfleet maintainers <maintainers@example.org>  Fri, 20 \
+         Nov 2026 23:45:03 +0000\n"
     );
     source.parsed();
     source.save("Wave");
@@ -201,6 +201,58 @@ fn a_snapshot_lies_between_the_last_release_and_the_next() {
     // The release that follows needs no tidying up.
     source.bump(&["patch"]).ok();
     assert_eq!(source.version(), "0.2.1");
+}
+
+#[test]
+fn a_package_between_two_releases_is_built_without_a_change_of_the_source() {
+    let source = Source::new();
+    source.bump(&["minor", "--tag"]).ok();
+    source.save("Wave");
+    let build = |out: &str| run(&mut debfleet(&["build", "--snapshot", &source.folder, "--out", out]));
+    let out = source.scratch.text("src/dist");
+    let deb = build(&out).ok();
+    let field = |name: &str| tool("dpkg-deb", &["-f", deb.trim(), name]).ok().trim().to_owned();
+    let id = source.git(&["rev-parse", "HEAD"]);
+    let version = field("Version");
+    let short = version.strip_prefix("0.2.1~git20261121.").and_then(|rest| rest.strip_suffix("-1")).unwrap();
+    assert!(id.starts_with(short), "{short} {id}");
+    for (low, high) in [("0.2.0-1", version.as_str()), (version.as_str(), "0.2.1-1")] {
+        tool("dpkg", &["--compare-versions", low, "lt", high]).ok();
+    }
+    tool("dpkg-deb", &["-x", deb.trim(), &source.scratch.text("root")]).ok();
+    let packed = tool("zcat", &[&source.scratch.text("root/usr/share/doc/hi/changelog.Debian.gz")]).ok();
+    let entry = format!("hi ({version}) stable; urgency=medium\n\n  * Snapshot of commit {}.\n", id.trim());
+    assert!(packed.starts_with(&entry) && packed.contains("\n\nhi (0.2.0-1) stable"), "{packed}");
+    tool(
+        "lintian",
+        &["--allow-root", "--fail-on", "error,warning", "--suppress-tags", "dir-or-file-in-opt", deb.trim()],
+    )
+    .ok();
+    // What was built into the source is no change of it: the same commit gives the same bytes.
+    let first = std::fs::read(deb.trim()).unwrap();
+    assert_eq!(std::fs::read(build(&out).ok().trim()).unwrap(), first);
+    assert_eq!(source.git(&["status", "--porcelain"]), "?? dist/\n");
+    source.scratch.write("src/hi", "changed");
+    build(&out).fails(1, &["hi is not as committed"]);
+}
+
+#[test]
+fn a_tree_is_built_as_a_snapshot_too() {
+    let scratch = Scratch::new();
+    let folder = scratch.copy_example("hi-tree", "src");
+    let git = |arguments: &[&str]| {
+        tool("git", &[&["-C", &folder, "-c", "user.name=A", "-c", "user.email=a@b.c"], arguments].concat()).ok()
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "Say hi"]);
+    let deb = run(&mut debfleet(&["build", "--snapshot", &folder, "--out", &scratch.text("out")])).ok();
+    assert!(deb.contains("/hi_0.1.0~git20"), "{deb}");
+    let control = scratch.read("src/DEBIAN/control");
+    scratch.write("src/DEBIAN/control", &control.replace("0.1.0-1", "2024a"));
+    git(&["commit", "--quiet", "--all", "--message", "Count by years"]);
+    run(&mut debfleet(&["build", "--snapshot", &folder, "--out", &scratch.text("out")]))
+        .fails(1, &["the version 2024a is not three numbers"]);
 }
 
 #[test]

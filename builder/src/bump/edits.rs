@@ -48,8 +48,8 @@ impl Edits {
         if let Some(edited) = self.find(&real) {
             return Ok(edited.after.clone());
         }
-        let file = std::fs::File::open(&real).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+        // Before it is opened, as a pipe would wait for its writer.
+        let metadata = real.metadata().map_err(failed)?;
         if !metadata.is_file() || metadata.len() > MOST_BYTES {
             return Err(BumpError::NoText { path: path.to_owned() });
         }
@@ -57,7 +57,11 @@ impl Edits {
             return Err(BumpError::ReadOnly { path: path.to_owned() });
         }
         let mut before = String::new();
-        file.take(MOST_BYTES).read_to_string(&mut before).map_err(failed)?;
+        let file = std::fs::File::open(&real).map_err(failed)?;
+        file.take(MOST_BYTES).read_to_string(&mut before).map_err(|cause| match cause.kind() {
+            io::ErrorKind::InvalidData => BumpError::NoText { path: path.to_owned() },
+            _ => failed(cause),
+        })?;
         let mode = metadata.permissions().mode() & 0o7777;
         let (shown, after) = (path.to_owned(), before.clone());
         self.files.push(Edited { path: real, shown, before: Some(before.clone()), after, mode });

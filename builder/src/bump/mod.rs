@@ -21,10 +21,11 @@ pub use step::{PrereleaseWord, Step, StepError};
 
 use crate::confine::{ConfineError, resolve_inside};
 use crate::git::Commit;
-use crate::manifest::{self, BumpFile, Manifest, VERSION_MARK};
+use crate::manifest::{self, BumpFile, Manifest, Package, VERSION_MARK};
 use crate::source::{Source, SourceError};
 use crate::tree::{self, Tree};
 use changelog::Release;
+use debian_formats::changelog::Entry;
 use debian_formats::{PackageName, Version};
 use edits::Edits;
 use jiff::Timestamp;
@@ -120,7 +121,7 @@ impl Bump {
 
     fn of_manifest(manifest: &Manifest, target: &Target, time: Timestamp) -> Result<Self, BumpError> {
         let package = manifest.package();
-        let old = Forms { semver: package.version().clone(), debian: package.debian_version().clone() };
+        let old = forms_of_package(package);
         let new = next(manifest.folder(), &old, target)?;
         let (file, mut edits) = (manifest.file(), Edits::default());
         let text = edits.read(file)?;
@@ -152,11 +153,8 @@ impl Bump {
     fn of_tree(tree: &Tree, target: &Target) -> Result<Self, BumpError> {
         let path = tree.folder().join("DEBIAN").join("control");
         let debian = tree.control().version();
-        // The way back from Debian's form: `1.3.0~rc.1` was `1.3.0-rc.1`.
-        let semver = debian.upstream().replacen('~', "-", 1).parse::<semver::Version>();
-        let (old, new) = match (semver, target) {
-            (Ok(semver), target) => {
-                let old = Forms { semver, debian: debian.clone() };
+        let (old, new) = match (forms_of_tree(tree), target) {
+            (Ok(old), target) => {
                 let new = next(tree.folder(), &old, target)?;
                 (old.semver.to_string(), new)
             }
@@ -167,7 +165,7 @@ impl Bump {
                 }
                 (debian.upstream().to_owned(), new)
             }
-            (Err(_), _) => return Err(BumpError::NotSemver { path, version: debian.to_string() }),
+            (Err(error), _) => return Err(error),
         };
         let mut edits = Edits::default();
         let text = version_line::in_control_file(&edits.read(&path)?, new.debian.as_str())
@@ -198,13 +196,56 @@ impl Bump {
     }
 }
 
+/// A source with the version of the commit that is checked out; nothing is written. What lies in the folder of outputs
+/// is no change of the commit.
+pub(crate) fn at_snapshot(source: Source, folder: &Path, outputs: &Path) -> Result<Source, BumpError> {
+    let snapshot = |old: &Forms| -> Result<(Forms, Commit), BumpError> {
+        let (semver, commit) = snapshot::of_commit(folder, Some(outputs), &old.semver, &old.debian)?;
+        Ok((Forms::like(&old.debian, semver)?, commit))
+    };
+    Ok(match source {
+        Source::Manifest(manifest) => {
+            let package = manifest.package();
+            let (new, commit) = snapshot(&forms_of_package(package))?;
+            let entry = Entry {
+                package: package.source_name()?,
+                version: new.debian,
+                distribution: "stable".to_owned(),
+                changes: vec![format!("Snapshot of commit {}.", commit.id)],
+                maintainer: package.maintainer().to_owned(),
+                date: commit.date,
+            };
+            Source::Manifest(Box::new(manifest.with_snapshot(new.semver, entry)))
+        }
+        Source::Tree(tree) => {
+            let (new, _) = snapshot(&forms_of_tree(&tree)?)?;
+            Source::Tree(tree.with_version(&new.debian).map_err(SourceError::from)?)
+        }
+    })
+}
+
+fn forms_of_package(package: &Package) -> Forms {
+    Forms { semver: package.version().clone(), debian: package.debian_version().clone() }
+}
+
+/// The way back from Debian's form: `1.3.0~rc.1` was `1.3.0-rc.1`.
+fn forms_of_tree(tree: &Tree) -> Result<Forms, BumpError> {
+    let debian = tree.control().version();
+    let semver = debian.upstream().replacen('~', "-", 1).parse();
+    semver.map(|semver| Forms { semver, debian: debian.clone() }).map_err(|_| BumpError::NotSemver {
+        path: tree.folder().join("DEBIAN").join("control"),
+        version: debian.to_string(),
+    })
+}
+
 /// The next version, which is above the present one by both orders.
 fn next(folder: &Path, old: &Forms, target: &Target) -> Result<Forms, BumpError> {
     let semver = match target {
         Target::Step(step) => step.apply(&old.semver)?,
         // Above the last release it is by itself; the version that the source names may be the one to come.
         Target::Snapshot => {
-            return Ok(Forms::like(&old.debian, snapshot::of_commit(folder, None, &old.semver, &old.debian)?)?);
+            let (semver, _) = snapshot::of_commit(folder, None, &old.semver, &old.debian)?;
+            return Ok(Forms::like(&old.debian, semver)?);
         }
     };
     let new = Forms::like(&old.debian, semver)?;

@@ -155,6 +155,12 @@ mod tests {
             .prop_map(|(core, fields)| if fields.is_empty() { core } else { format!("{core}-{}", fields.join(".")) })
     }
 
+    /// Whatever semver allows, of few characters, so that two often differ in one place.
+    fn any_semver() -> impl Strategy<Value = Forms> {
+        "(0|1)\\.(9|10)\\.0(-[a-c0-9.-]{1,6})?(\\+[a-c0-9.-]{1,3})?"
+            .prop_filter_map("a semver", |text| text.parse::<Semver>().is_ok().then(|| forms(&text)))
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -172,12 +178,7 @@ mod tests {
 
         /// Whatever semvers these are: what is accepted, dpkg calls greater, and what is proposed instead is accepted.
         #[test]
-        fn dpkg_takes_every_bump_for_an_upgrade(
-            old in "(0|1)\\.(0|9|10)\\.(0|2)(-[a-c0-9.-]{1,6})?(\\+[a-c0-9.-]{1,3})?",
-            new in "(0|1)\\.(0|9|10)\\.(0|2)(-[a-c0-9.-]{1,6})?(\\+[a-c0-9.-]{1,3})?",
-        ) {
-            prop_assume!(old.parse::<Semver>().is_ok() && new.parse::<Semver>().is_ok());
-            let (old, new) = (forms(&old), forms(&new));
+        fn dpkg_takes_every_bump_for_an_upgrade(old in any_semver(), new in any_semver()) {
             match new.check_above(&old) {
                 Ok(()) => prop_assert!(dpkg(&new.debian, "gt", &old.debian), "{} gt {}", new.debian, old.debian),
                 Err(OrderError::Disagree { better, .. }) => {

@@ -44,7 +44,7 @@ pub fn of_commit(
     outputs: Option<&Path>,
     present: &Semver,
     debian: &Version,
-) -> Result<Semver, SnapshotError> {
+) -> Result<(Semver, Commit), SnapshotError> {
     let repository = Repository::open(folder)?;
     let commit = repository.head()?;
     let change = match outputs {
@@ -58,7 +58,7 @@ pub fn of_commit(
     if last.is_none() {
         repository.check_whole()?;
     }
-    between(present, last.as_ref(), debian, &commit)
+    Ok((between(present, last.as_ref(), debian, &commit)?, commit))
 }
 
 /// The highest version that has a tag: of merged branches, the one just before may be another's. A tag is named as

@@ -27,7 +27,7 @@ pub enum GitError {
     /// Another user's repository, as in a container.
     #[error(
         "git does not trust the repository of {folder}, because another user owns it; \
-         run `git config --global --add safe.directory '*'` in CI, or change the owner", folder = .folder.display()
+         run `git config --global --add safe.directory FOLDER` with the top of the work tree, or change the owner", folder = .folder.display()
     )]
     NotTrusted {
         /// The folder asked about.

@@ -174,17 +174,26 @@ impl<'a> Finding<'a> {
 
     /// The changelog's text; its newest entry must be the one of this version.
     fn changelog(&mut self, rule: &ChangelogRule) -> Result<String, ManifestProblem> {
+        // Before its first bump a source may have none.
+        if let Some(entry) = &self.manifest.snapshot
+            && !self.manifest.folder().join(&rule.source).exists()
+        {
+            return Ok(entry.to_string());
+        }
         let path = self.file("changelog", &rule.source)?;
         let text = std::fs::read_to_string(&path).map_err(WalkError::io(&path))?;
         let package = &self.manifest.package;
         let problem = match changelog::newest(&text) {
             Err(error) => error.to_string(),
-            Ok(heading) if heading.version != *package.debian_version() => format!(
+            Ok(heading) if self.manifest.snapshot.is_none() && heading.version != *package.debian_version() => format!(
                 "its newest entry is of version {}, and the package's is {}; add an entry (`debfleet bump` does)",
                 heading.version,
                 package.debian_version()
             ),
-            Ok(_) => return Ok(text),
+            Ok(_) => {
+                let snapshot = self.manifest.snapshot.as_ref().map(|entry| format!("{entry}\n"));
+                return Ok(snapshot.unwrap_or_default() + &text);
+            }
         };
         Err(ManifestProblem::Changelog { path, problem })
     }

@@ -23,6 +23,7 @@ pub use error::{ManifestError, ManifestProblem};
 pub use package::Package;
 pub(crate) use values::check_maintainer;
 
+use debian_formats::changelog::Entry;
 use debian_formats::deb::Compression;
 use files::FileRule;
 use fleet_protocol::update_policy::UpdatePolicy;
@@ -44,6 +45,8 @@ pub struct Manifest {
     update: Option<UpdatePolicy>,
     bump: Vec<BumpFile>,
     compression: Option<Compression>,
+    /// At the head of the changelog, for a version that the source does not name.
+    snapshot: Option<Entry>,
 }
 
 impl Manifest {
@@ -59,6 +62,14 @@ impl Manifest {
         raw::parse(text)
             .and_then(|raw| raw::check(raw, file, text))
             .map_err(|found| ManifestError::new(file, found.line_in(text), found.problem))
+    }
+
+    /// The same with another version, of which the changelog holds this entry.
+    #[must_use]
+    pub fn with_snapshot(mut self, version: semver::Version, entry: Entry) -> Self {
+        self.package = self.package.with_version(version, entry.version.clone());
+        self.snapshot = Some(entry);
+        self
     }
 
     /// The manifest's own file.

@@ -129,6 +129,13 @@ impl Package {
         &self.version
     }
 
+    /// The same with another version in both forms, and the first revision.
+    pub(super) fn with_version(mut self, version: semver::Version, debian_version: Version) -> Self {
+        self.stanza.set("Version", debian_version.as_str());
+        (self.version, self.revision, self.debian_version) = (version, 1, debian_version);
+        self
+    }
+
     /// `revision`
     #[must_use]
     pub fn revision(&self) -> u32 {

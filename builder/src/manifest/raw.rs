@@ -62,6 +62,7 @@ pub(super) fn check(raw: RawManifest, file: &Path, text: &str) -> Result<Manifes
         update,
         bump,
         compression: raw.build.compression,
+        snapshot: None,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use crate::entries::{Entries, EntryError, EntryKind, generated};
 use crate::gathered::Documents;
+use debian_formats::changelog::Entry;
 use debian_formats::control::Control;
-use debian_formats::date::format_changelog_date;
 use flate2::{Compression, GzBuilder};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -129,13 +129,15 @@ fn common_license(license: &str) -> Option<&'static str> {
 
 /// One entry (Policy 4.4).
 fn changelog(control: &Control, documents: &Documents, time: Timestamp) -> String {
-    format!(
-        "{} ({}) stable; urgency=medium\n\n  * New release.\n\n -- {}  {}\n",
-        control.package(),
-        control.version(),
-        documents.maintainer,
-        format_changelog_date(time)
-    )
+    let entry = Entry {
+        package: control.package().clone(),
+        version: control.version().clone(),
+        distribution: "stable".to_owned(),
+        changes: vec!["New release.".to_owned()],
+        maintainer: documents.maintainer.clone(),
+        date: time,
+    };
+    entry.to_string()
 }
 
 /// As `gzip -9n`: without name and time.

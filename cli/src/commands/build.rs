@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  debfleet build examples/hi --out dist --key keys/package.key\n  \
                   deb=$(debfleet build --out dist)     with DEBFLEET_KEY_FILE or DEBFLEET_KEY set, as in CI\n  \
+                  debfleet build --out dist --snapshot            a build between two releases\n  \
                   debfleet build --out dist --changes && dput HOST dist/*.changes\n  \
                   debfleet build --out dist --key origin=env:ORIGIN_KEY --key 'builder=command:vault read …'")]
 pub(crate) struct Arguments {
@@ -30,6 +31,10 @@ pub(crate) struct Arguments {
     /// Folder for the .deb; it is created if absent
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Give it the version of the commit that is checked out, such as 1.3.0~git20261120.abc1234-1; nothing is written
+    /// into the source
+    #[arg(long)]
+    snapshot: bool,
     /// Build only for this architecture; may be given several times. Absent: for all that the source names
     #[arg(long, value_name = "ARCH")]
     architecture: Vec<Architecture>,
@@ -51,6 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let time = std::env::var_os(builder::time::VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let options = builder::Options {
         out: &arguments.out,
+        snapshot: arguments.snapshot,
         architectures: &arguments.architecture,
         signers: &signers,
         source_date_epoch: time.as_deref(),
