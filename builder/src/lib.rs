@@ -24,6 +24,7 @@ pub mod scripts;
 pub mod shared_libraries;
 pub mod signed_text;
 pub mod source;
+pub mod starter;
 pub mod systemd;
 pub mod time;
 pub mod tree;

@@ -29,6 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    New(commands::new::Arguments),
     Key(commands::key::Arguments),
     Build(commands::build::Arguments),
     Bump(commands::bump::Arguments),
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = match Cli::parse().command {
+        Command::New(arguments) => commands::new::run(&arguments),
         Command::Key(arguments) => commands::key::run(&arguments),
         Command::Build(arguments) => commands::build::run(&arguments),
         Command::Bump(arguments) => commands::bump::run(&arguments),

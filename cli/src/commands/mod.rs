@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod bump;
 pub(crate) mod key;
+pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod sign;
 pub(crate) mod verify;
