@@ -46,6 +46,12 @@ pub fn newest(text: &str) -> Result<Heading, ChangelogError> {
     Ok(Heading { package: package.parse()?, version: version.parse()?, distribution: distribution.to_owned() })
 }
 
+/// The number of entries, each of which ends with a line that begins with ` -- `.
+#[must_use]
+pub fn entries(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with(" -- ")).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

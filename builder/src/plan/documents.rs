@@ -2,7 +2,7 @@
 
 use crate::entries::{Entries, EntryError, EntryKind, generated};
 use crate::gathered::Documents;
-use debian_formats::changelog::Entry;
+use debian_formats::changelog::{self, Entry};
 use debian_formats::control::Control;
 use flate2::{Compression, GzBuilder};
 use jiff::Timestamp;
@@ -30,14 +30,15 @@ pub(super) fn add(
     let is_native = !control.version().as_str().contains('-');
     let own_name = if is_native { "changelog.gz" } else { "changelog.Debian.gz" };
     let changelog_path = format!("{folder}/{own_name}");
-    let writes_changelog = entries.get(&changelog_path).is_none();
-    if writes_changelog {
+    let mut is_first_upload = false;
+    if entries.get(&changelog_path).is_none() {
         let text = documents.changelog.clone().unwrap_or_else(|| changelog(control, documents, time));
+        is_first_upload = changelog::entries(&text) == 1;
         entries.add(&changelog_path, generated(gzip(text.as_bytes())))?;
     }
     let overrides_path = format!("usr/share/lintian/overrides/{}", control.package());
     if entries.get(&overrides_path).is_none() {
-        let text = overrides(entries, control, writes_changelog && documents.changelog.is_none());
+        let text = overrides(entries, control, is_first_upload);
         entries.add(&overrides_path, generated(text.into_bytes()))?;
     }
     Ok(())

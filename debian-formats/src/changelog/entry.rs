@@ -59,7 +59,7 @@ fn write_point(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changelog::newest;
+    use crate::changelog::{entries, newest};
     use proptest::prelude::*;
     use std::io::Write;
     use std::process::Command;
@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(warnings, "");
         assert!(told.contains("Version: 1.1.0-1\n"), "{told}");
         assert_eq!(newest(&text).unwrap().version.as_str(), "1.1.0-1");
+        assert_eq!(entries(&text), 2);
     }
 
     #[test]
