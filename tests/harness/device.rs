@@ -33,6 +33,13 @@ impl Device {
         put(&self.etc.path().join("package.gpg"), &keyring);
     }
 
+    /// Lets it trust packages by the keyring at this path of its own root, as a keyring package brings it.
+    pub fn trust_keyring_in_root(&self, path: &str) {
+        let pinned = self.etc.path().join("package.gpg");
+        std::fs::remove_file(&pinned).expect("the keyring is there");
+        std::os::unix::fs::symlink(self.root.path().join(path), pinned).expect("a link in the device's folder");
+    }
+
     /// Damages the keyrings that it trusts.
     pub fn break_keyrings(&self) {
         for name in ["repository.gpg", "package.gpg"] {

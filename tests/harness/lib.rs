@@ -18,7 +18,7 @@ pub use debian_root::DebianRoot;
 pub use device::Device;
 pub use hostile::HostileServer;
 pub use package::{PackageKey, Source};
-pub use program::{Ended, run};
+pub use program::{Ended, binary, run};
 pub use repository::RepositoryCopy;
 pub use server::Server;
 pub use tree::Tree;
