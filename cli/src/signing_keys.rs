@@ -125,6 +125,12 @@ fn read_key(source: &SecretSource) -> Result<SecretKey> {
             source.name()
         )
     })?;
+    // GitLab's variables of the kind "File" hold the path of a file, not its content.
+    if let SecretSource::Environment(name) = source
+        && text.starts_with('/')
+    {
+        bail!("the variable {name} holds a path, not a key; set {KEY_FILE_VARIABLE} to the path, or give it as --key");
+    }
     SecretKey::from_armor(text).with_context(|| format!("could not use the key in {}", source.name()))
 }
 

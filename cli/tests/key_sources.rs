@@ -106,6 +106,7 @@ fn sources_that_give_no_key() {
     }
     run(case.command(&[]).env("DEBFLEET_KEY", &case.armor).env("DEBFLEET_KEY_FILE", &case.key))
         .fails(1, &["both DEBFLEET_KEY_FILE and DEBFLEET_KEY are set"]);
+    run(case.command(&[]).env("DEBFLEET_KEY", &case.key)).fails(1, &["DEBFLEET_KEY holds a path", "DEBFLEET_KEY_FILE"]);
     case.refused(&["--key", &case.key, "--key", &format!("origin={}", case.key)], &["twice for the role origin"]);
     case.refused(&["--key", &case.armor], &["a secret key itself was given on the command line"]);
     for wrong in ["Origin=x", "elevenletters=x", "env:", "command:", "", "--json"] {

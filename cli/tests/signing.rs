@@ -209,7 +209,9 @@ fn what_cannot_be_signed_stays_as_it_is() {
     run(&mut debfleet(&["sign", &good, &cut, "--key", &origin])).fails(1, &["cut.deb", "truncated"]);
     assert_eq!(std::fs::read(&good).unwrap(), before);
     sign(&scratch.text("none.deb"), &["--key", &origin]).fails(1, &["none.deb", "No such file"]);
-    sign(&scratch.text("tree"), &["--key", &origin]).fails(1, &["tree"]);
+    sign(&scratch.text("tree"), &["--key", &origin]).fails(1, &["tree: ", "no regular file"]);
+    tool("mkfifo", &[&scratch.text("pipe.deb")]).ok();
+    sign(&scratch.text("pipe.deb"), &["--key", &origin]).fails(1, &["pipe.deb: ", "no regular file"]);
     sign(&good, &[]).fails(1, &["there is no key to sign with", "DEBFLEET_KEY"]);
     run(debfleet(&["sign", &good, "--key", &origin]).env("SOURCE_DATE_EPOCH", "soon")).fails(1, &["SOURCE_DATE_EPOCH"]);
     let many = "for role in a b c d e f g h i j k l m n o p; do \"$0\" sign \"$1\" --key $role=\"$2\" || exit; done";

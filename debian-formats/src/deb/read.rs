@@ -30,6 +30,10 @@ impl Deb {
     }
 
     fn read(path: &Path, limits: Limits) -> Result<Self, DebProblem> {
+        // Opening a named pipe would wait for whoever writes to it.
+        if !path.metadata()?.is_file() {
+            return Err(DebProblem::Archive("it is no regular file".into()));
+        }
         let mut file = File::open(path)?;
         if file.metadata()?.len() > limits.deb_bytes {
             return Err(DebProblem::TooLarge { what: "the package".into(), limit: limits.deb_bytes });
