@@ -45,6 +45,22 @@ fn apt_installs_upgrades_and_purges_and_fetches_by_hash() {
 }
 
 #[test]
+fn apt_and_dpkg_install_what_zstd_compressed() {
+    let key = PackageKey::new();
+    let server = Server::start(&key);
+    let root = root_with_source(&server);
+    let deb = Source::hi().with_lines("debfleet.toml", "\n[build]\ncompression = \"zstd\"\n").build(&key);
+    let members = run(Command::new("ar").arg("t").arg(&deb)).success();
+    assert_eq!(members, "debian-binary\ncontrol.tar.zst\ndata.tar.zst\n_gpgorigin\n");
+    server.publish(&deb);
+    update(&root).success();
+    root.shell("apt-get install -y hi").success();
+    assert_eq!(root.shell("/opt/hi/hi").success(), "Hello Deb! Version 0.1.0\n");
+    root.write("hi.deb", &std::fs::read(&deb).unwrap());
+    root.shell("dpkg --purge hi && dpkg -i /hi.deb && dpkg --verify hi").success();
+}
+
+#[test]
 fn both_forms_of_the_example_install_the_same_program() {
     let key = PackageKey::new();
     let out = tempfile::tempdir().unwrap();

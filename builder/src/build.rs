@@ -87,7 +87,7 @@ pub struct Options<'a> {
     pub source_date_epoch: Option<&'a str>,
     /// How to compress the members.
     pub compression: Option<Compression>,
-    /// How many threads compress; the bytes do not depend on it. None: one for each core.
+    /// How many threads compress; the bytes do not depend on it. None: as many as the machine has cores and memory for.
     pub threads: Option<NonZeroUsize>,
 }
 

@@ -120,7 +120,7 @@ fn debsig_verify_accepts_it_and_refuses_one_flipped_byte() {
     let key = scratch.key("keys");
     let fingerprint = run(&mut debfleet(&["key", "new", "package", "--out", &scratch.text("stranger")])).ok();
     assert!(fingerprint.starts_with("fingerprint: "));
-    let deb = scratch.build(&scratch.copy_example("hi", "src"), "out", &key);
+    let source = scratch.copy_example("hi", "src");
     let shown = tool(
         "gpg",
         &["--homedir", &gnupg_home(&scratch), "--with-colons", "--show-keys", &scratch.text("keys/package.gpg")],
@@ -144,27 +144,32 @@ fn debsig_verify_accepts_it_and_refuses_one_flipped_byte() {
         let (policies, keyrings) = (scratch.text("policies"), scratch.text("keyrings"));
         tool("debsig-verify", &["--verbose", "--policies-dir", &policies, "--keyrings-dir", &keyrings, deb])
     };
-    let accepted = verify(&deb);
-    assert_eq!(accepted.code, 0, "{}{}", accepted.stdout, accepted.stderr);
+    for compression in ["xz", "zstd"] {
+        let (out, flag) = (scratch.text(compression), "--compression");
+        let deb = run(&mut debfleet(&["build", &source, "--out", &out, "--key", &key, flag, compression])).ok();
+        let deb = deb.trim_end().to_owned();
+        let accepted = verify(&deb);
+        assert_eq!(accepted.code, 0, "{}{}", accepted.stdout, accepted.stderr);
 
-    let flipped = scratch.text("flipped.deb");
-    std::fs::copy(&deb, &flipped).unwrap();
-    // The middle of data.tar.xz, found by its header.
-    let bytes = std::fs::read(&deb).unwrap();
-    let at = bytes.windows(11).position(|window| window == b"data.tar.xz").unwrap() + 60 + 200;
-    let script = format!("printf '\\{:03o}' | dd of=\"$0\" bs=1 seek={at} conv=notrunc status=none", bytes[at] ^ 1);
-    run(Command::new("sh").args(["-c", &script, &flipped])).ok();
-    assert_ne!(verify(&flipped).code, 0);
-    let keyring = scratch.text("keys/package.gpg");
-    let refused = run(&mut debfleet(&["verify", &flipped, "--keyring", &keyring]));
-    refused.fails(1, &["flipped.deb"]);
-    let verified = run(&mut debfleet(&["verify", &deb, "--keyring", &keyring])).ok();
-    assert!(verified.starts_with("hi 0.1.0-1 for all\norigin: good signature by "), "{verified}");
-    run(&mut debfleet(&["verify", &deb, "--keyring", &scratch.text("stranger/package.gpg")])).tells(
-        1,
-        &["required role origin: NOT satisfied"],
-        &["not among the trusted keys"],
-    );
+        let flipped = scratch.text("flipped.deb");
+        std::fs::copy(&deb, &flipped).unwrap();
+        // In data.tar, found by its header.
+        let bytes = std::fs::read(&deb).unwrap();
+        let at = bytes.windows(9).position(|window| window == b"data.tar.").unwrap() + 60 + 200;
+        let script = format!("printf '\\{:03o}' | dd of=\"$0\" bs=1 seek={at} conv=notrunc status=none", bytes[at] ^ 1);
+        run(Command::new("sh").args(["-c", &script, &flipped])).ok();
+        assert_ne!(verify(&flipped).code, 0);
+        let keyring = scratch.text("keys/package.gpg");
+        let refused = run(&mut debfleet(&["verify", &flipped, "--keyring", &keyring]));
+        refused.fails(1, &["flipped.deb"]);
+        let verified = run(&mut debfleet(&["verify", &deb, "--keyring", &keyring])).ok();
+        assert!(verified.starts_with("hi 0.1.0-1 for all\norigin: good signature by "), "{verified}");
+        run(&mut debfleet(&["verify", &deb, "--keyring", &scratch.text("stranger/package.gpg")])).tells(
+            1,
+            &["required role origin: NOT satisfied"],
+            &["not among the trusted keys"],
+        );
+    }
 }
 
 fn gnupg_home(scratch: &Scratch) -> String {

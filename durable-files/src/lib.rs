@@ -5,10 +5,12 @@
 
 mod error;
 mod lock;
+mod nameless;
 mod replace;
 mod slots;
 
 pub use error::{DurableError, is_full};
 pub use lock::Lock;
+pub use nameless::Nameless;
 pub use replace::{Replacement, create_dir, remove, rename, replace, sync_dir};
 pub use slots::SlotFile;

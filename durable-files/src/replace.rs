@@ -100,7 +100,7 @@ pub fn sync_dir(path: &Path) -> Result<(), DurableError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(DurableError::io("flush the folder", path))
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) => Path::new("."),

@@ -5,7 +5,7 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 17] = [
+const NEEDED: [&str; 18] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -23,6 +23,7 @@ const NEEDED: [&str; 17] = [
     "procps",
     "python3-debian",
     "sqv",
+    "time",
 ];
 
 /// Installs what is missing and runs all tests, with extra arguments for `cargo test`.

@@ -8,10 +8,11 @@ use builder::provenance::{self, Circumstances};
 use builder::upload_set;
 use clap::Args;
 use debian_formats::Architecture;
-use debian_formats::deb::SignatureRole;
+use debian_formats::deb::{Compression, SignatureRole};
 use debian_formats::names::SuiteName;
 use debian_formats::openpgp::{Fingerprint, SigningKey};
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// Builds a .deb from a folder with a debfleet.toml, or with a DEBIAN/ as for dpkg-deb --build.
@@ -40,6 +41,12 @@ pub(crate) struct Arguments {
     architecture: Vec<Architecture>,
     #[command(flatten)]
     signing: SigningKeyArguments,
+    /// xz, or zstd: faster, larger, and for dpkg 1.21.18 or newer. Absent: what the manifest says, else xz
+    #[arg(long, value_name = "NAME")]
+    compression: Option<Compression>,
+    /// Threads that compress; the bytes do not depend on it. Absent: one for each core, as far as memory suffices
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Also write a .buildinfo for each package, and one .changes that lists all and that dput uploads
     #[arg(long)]
     changes: bool,
@@ -60,8 +67,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         architectures: &arguments.architecture,
         signers: &signers,
         source_date_epoch: time.as_deref(),
-        compression: None,
-        threads: None,
+        compression: arguments.compression,
+        threads: arguments.threads,
     };
     let packages = builder::build(&arguments.folder, &options)
         .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;

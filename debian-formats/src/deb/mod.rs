@@ -5,6 +5,7 @@
 
 mod append;
 mod compression;
+mod compressor;
 mod examine;
 mod framing;
 mod members;
@@ -12,15 +13,18 @@ mod read;
 mod role;
 mod signature;
 mod tar_walk;
+mod tar_write;
 mod write;
 
 pub use compression::Compression;
+pub use compressor::Compressor;
 pub use examine::{SignatureReport, SignedMember};
 pub use read::Deb;
 pub use role::SignatureRole;
 pub use signature::{Signer, VerifiedDeb};
 pub use tar_walk::{EntryKind, TarEntry};
-pub use write::{DebParts, Signature, TarWriter, XzTarWriter};
+pub use tar_write::{TarWriteError, TarWriter, tar_size};
+pub use write::{DebParts, Signature};
 
 use crate::control::ControlError;
 use crate::openpgp::OpenPgpError;

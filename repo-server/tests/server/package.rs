@@ -1,10 +1,11 @@
 //! Packages made for tests.
 
-use debian_formats::deb::{DebParts, EntryKind, SignatureRole, TarEntry, XzTarWriter};
+use debian_formats::deb::{Compression, Compressor, DebParts, EntryKind, SignatureRole, TarEntry, TarWriter, tar_size};
 use debian_formats::openpgp::SigningKey;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 pub(crate) fn new_key() -> SigningKey {
@@ -62,17 +63,19 @@ impl Package {
 }
 
 fn tar(path: &str, content: &[u8]) -> Vec<u8> {
-    let mut tar = XzTarWriter::xz(Vec::new());
     let entry =
         |path: &str, kind, mode, size| TarEntry { path: path.to_owned(), kind, mode, size, mtime: 1_700_000_000 };
-    tar.append(&entry("", EntryKind::Directory, 0o755, 0), ("root", "root"), &mut std::io::empty()).unwrap();
+    let root = entry("", EntryKind::Directory, 0o755, 0);
     let file = entry(path, EntryKind::File, 0o644, content.len() as u64);
+    let size = tar_size([&root, &file]);
+    let mut tar = TarWriter::new(Compressor::new(Vec::new(), Compression::Xz, size, NonZeroUsize::MIN).unwrap());
+    tar.append(&root, ("root", "root"), &mut std::io::empty()).unwrap();
     tar.append(&file, ("root", "root"), &mut &*content).unwrap();
-    tar.finish().unwrap()
+    tar.finish().and_then(Compressor::finish).unwrap()
 }
 
 fn archive(control: &[u8], data: &mut File, key: Option<&SigningKey>) -> Vec<u8> {
-    let mut parts = DebParts { control_tar_xz: control, data_tar_xz: data, time: time() };
+    let mut parts = DebParts { compression: Compression::Xz, control_tar: control, data_tar: data, time: time() };
     let signatures: Vec<_> = key.map(|key| parts.sign(SignatureRole::origin(), key).unwrap()).into_iter().collect();
     let mut deb = Vec::new();
     parts.write(&mut deb, Path::new("test.deb"), &signatures).unwrap();

@@ -1,0 +1,251 @@
+//! Writing a tar whose bytes depend on its input alone: sorted by the caller, owned by whom it is told, one time for
+//! all, no host names.
+
+use super::{EntryKind, TarEntry};
+use std::io::{self, Read, Write};
+
+const BLOCK: u64 = 512;
+/// The longest name that fits a header; a longer one stands in an entry of its own.
+const NAME: usize = 100;
+/// Two empty blocks.
+const END: u64 = 2 * BLOCK;
+
+/// An entry that was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum TarWriteError {
+    /// Its content could not be read.
+    #[error("{0}")]
+    Content(io::Error),
+    /// Its content is not of the length that was announced: somebody writes to it.
+    #[error("it became {0} while it was packed; build when nothing writes to it")]
+    Changed(&'static str),
+    /// A header cannot hold it.
+    #[error("{0}")]
+    Header(io::Error),
+    /// What it is written to failed.
+    #[error("{0}")]
+    Output(io::Error),
+}
+
+/// A tar in GNU's form, as dpkg-deb writes it.
+pub struct TarWriter<W: Write> {
+    out: tar::Builder<W>,
+}
+
+impl<W: Write> TarWriter<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out: tar::Builder::new(out) }
+    }
+
+    /// Adds an entry owned by `owner` (user, group); a file's content must be exactly `entry.size` bytes long.
+    pub fn append(
+        &mut self,
+        entry: &TarEntry,
+        owner: (&str, &str),
+        content: &mut dyn Read,
+    ) -> Result<(), TarWriteError> {
+        let mut header = header(entry, owner).map_err(TarWriteError::Header)?;
+        if let Some(target) = link_of(entry) {
+            self.long_name_before(b'K', &target)?;
+            copy_cut(&mut header.as_old_mut().linkname, &target);
+        }
+        let name = name_of(entry);
+        self.long_name_before(b'L', &name)?;
+        copy_cut(&mut header.as_old_mut().name, &name);
+        header.set_cksum();
+        let mut content = ExactSize { inner: content, left: content_size(entry), problem: None };
+        let written = self.out.append(&header, &mut content);
+        if let Some(problem) = content.problem.take() {
+            return Err(problem);
+        }
+        written.map_err(TarWriteError::Output)?;
+        content.check_end()
+    }
+
+    /// Writes the end and gives what it wrote to back.
+    pub fn finish(self) -> io::Result<W> {
+        self.out.into_inner()
+    }
+
+    /// GNU tar's `././@LongLink`: an extra entry whose content is the name that does not fit the header.
+    fn long_name_before(&mut self, kind: u8, name: &str) -> Result<(), TarWriteError> {
+        if name.len() <= NAME {
+            return Ok(());
+        }
+        let mut header = tar::Header::new_gnu();
+        copy_cut(&mut header.as_old_mut().name, "././@LongLink");
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(name.len() as u64 + 1);
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_cksum();
+        let content = [name.as_bytes(), b"\0"].concat();
+        self.out.append(&header, content.as_slice()).map_err(TarWriteError::Output)
+    }
+}
+
+/// The length of a tar of these entries, to the byte.
+pub fn tar_size<'a>(entries: impl IntoIterator<Item = &'a TarEntry>) -> u64 {
+    let padded = |size: u64| size.div_ceil(BLOCK).saturating_mul(BLOCK);
+    let long = |name: String| if name.len() > NAME { BLOCK + padded(name.len() as u64 + 1) } else { 0 };
+    let of_entry = |entry: &TarEntry| {
+        let names = long(name_of(entry)) + link_of(entry).map_or(0, long);
+        padded(content_size(entry)).saturating_add(names + BLOCK)
+    };
+    entries.into_iter().map(of_entry).fold(END, u64::saturating_add)
+}
+
+/// All of a header but its names and its checksum.
+fn header(entry: &TarEntry, owner: (&str, &str)) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(match &entry.kind {
+        EntryKind::File => tar::EntryType::Regular,
+        EntryKind::Directory => tar::EntryType::Directory,
+        EntryKind::Symlink(_) => tar::EntryType::Symlink,
+        EntryKind::HardLink(_) => tar::EntryType::Link,
+    });
+    header.set_mode(entry.mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_username(owner.0)?;
+    header.set_groupname(owner.1)?;
+    header.set_mtime(entry.mtime);
+    header.set_size(content_size(entry));
+    Ok(header)
+}
+
+/// As dpkg-deb names it: `./` before it, and `/` behind a folder.
+fn name_of(entry: &TarEntry) -> String {
+    match entry.kind {
+        _ if entry.path.is_empty() => "./".to_owned(),
+        EntryKind::Directory => format!("./{}/", entry.path),
+        _ => format!("./{}", entry.path),
+    }
+}
+
+fn link_of(entry: &TarEntry) -> Option<String> {
+    match &entry.kind {
+        EntryKind::Symlink(target) => Some(target.clone()),
+        EntryKind::HardLink(target) => Some(format!("./{target}")),
+        EntryKind::File | EntryKind::Directory => None,
+    }
+}
+
+fn content_size(entry: &TarEntry) -> u64 {
+    if entry.kind == EntryKind::File { entry.size } else { 0 }
+}
+
+fn copy_cut(field: &mut [u8], text: &str) {
+    field.fill(0);
+    let length = text.len().min(field.len());
+    field[..length].copy_from_slice(&text.as_bytes()[..length]);
+}
+
+/// A reader that must give exactly as many bytes as its header promised: a file that changes while it is packed
+/// is an error, never a broken archive.
+struct ExactSize<'a> {
+    inner: &'a mut dyn Read,
+    left: u64,
+    /// What went wrong here, and not where it is written to.
+    problem: Option<TarWriteError>,
+}
+
+impl Read for ExactSize<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        match self.inner.read(&mut buffer[..want]) {
+            Ok(0) if want > 0 => self.fail(TarWriteError::Changed("shorter")),
+            Ok(got) => {
+                self.left -= got as u64;
+                Ok(got)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => self.fail(TarWriteError::Content(error)),
+        }
+    }
+}
+
+impl ExactSize<'_> {
+    fn fail(&mut self, problem: TarWriteError) -> io::Result<usize> {
+        let told = io::Error::other(problem.to_string());
+        self.problem = Some(problem);
+        Err(told)
+    }
+
+    fn check_end(&mut self) -> Result<(), TarWriteError> {
+        match self.inner.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(TarWriteError::Changed("longer")),
+            Err(error) => Err(TarWriteError::Content(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: EntryKind, size: u64) -> TarEntry {
+        TarEntry { path: path.to_owned(), kind, mode: 0o644, size, mtime: 1_700_000_000 }
+    }
+
+    fn write(entries: &[TarEntry], content: &[u8]) -> Result<Vec<u8>, TarWriteError> {
+        let mut tar = TarWriter::new(Vec::new());
+        for entry in entries {
+            let mut content = if entry.kind == EntryKind::File { content } else { &[] };
+            tar.append(entry, ("root", "root"), &mut content)?;
+        }
+        tar.finish().map_err(TarWriteError::Output)
+    }
+
+    #[test]
+    fn the_size_is_known_before_writing() {
+        let long = |length: usize| "n".repeat(length);
+        let names = [3, 97, 98, 99, 100, 101, 510, 511, 512, 600, 2000];
+        for (names, size) in names.iter().flat_map(|name| [0, 1, 511, 512, 513, 70_000].map(|size| (*name, size))) {
+            let entries = [
+                entry("", EntryKind::Directory, 0),
+                entry(&long(names), EntryKind::File, size),
+                entry(&long(names), EntryKind::Directory, 0),
+                entry(&long(names), EntryKind::Symlink(long(names)), 0),
+                entry(&long(names), EntryKind::HardLink(long(names)), 0),
+            ];
+            let content = vec![b'x'; usize::try_from(size).unwrap()];
+            assert_eq!(write(&entries, &content).unwrap().len() as u64, tar_size(&entries), "{names} {size}");
+        }
+    }
+
+    #[test]
+    fn a_content_of_another_length_is_an_error() {
+        let file = [entry("a", EntryKind::File, 10_000)];
+        for (length, how) in [(9_999, "shorter"), (10_001, "longer"), (0, "shorter")] {
+            let error = write(&file, &vec![0; length]).unwrap_err();
+            assert!(matches!(error, TarWriteError::Changed(found) if found == how), "{length}: {error}");
+        }
+        assert!(write(&file, &[0; 10_000]).is_ok());
+    }
+
+    #[test]
+    fn what_fails_is_told_apart() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("cannot be read"))
+            }
+        }
+        let file = entry("a", EntryKind::File, 1);
+        let mut tar = TarWriter::new(Vec::new());
+        let error = tar.append(&file, ("root", "root"), &mut Broken).unwrap_err();
+        assert!(matches!(error, TarWriteError::Content(_)), "{error}");
+        let mut small = [0; 100];
+        let mut tar = TarWriter::new(small.as_mut_slice());
+        let error = tar.append(&file, ("root", "root"), &mut &b"x"[..]).unwrap_err();
+        assert!(matches!(error, TarWriteError::Output(_)), "{error}");
+        let owner = "o".repeat(40);
+        let error = TarWriter::new(Vec::new()).append(&file, (&owner, "root"), &mut &b"x"[..]).unwrap_err();
+        assert!(matches!(error, TarWriteError::Header(_)), "{error}");
+    }
+}
