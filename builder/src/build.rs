@@ -4,7 +4,7 @@ use crate::bump::{self, BumpError};
 use crate::manifest::ArchitectureError;
 use crate::plan::{Plan, PlanError};
 use crate::source::{Source, SourceError};
-use crate::time::{self, TimeError};
+use crate::time::{self, TimeError, TimeOrigin};
 use crate::write::{self, InputFile, Packing, WriteError, Written};
 use debian_formats::Architecture;
 use debian_formats::checksums::Checksums;
@@ -69,6 +69,8 @@ pub struct Built {
     pub checksums: Checksums,
     /// The time that everything in it carries.
     pub time: Timestamp,
+    /// Where that time was taken from.
+    pub dated_by: TimeOrigin,
     /// The source files that it was made from.
     pub inputs: Vec<InputFile>,
 }
@@ -110,7 +112,7 @@ fn build_one(
     if let Some(packed) = gathered.folders.iter().find(|packed| lies_inside(options.out, packed)) {
         return Err(BuildError::OutInsideSource { out: options.out.to_owned(), folder: packed.clone() });
     }
-    let time = time::of_source(options.source_date_epoch, folder, options.out, gathered.newest)?;
+    let (time, dated_by) = time::of_source(options.source_date_epoch, folder, options.out, gathered.newest)?;
     let read = std::mem::take(&mut gathered.read);
     let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
     let packing = Packing {
@@ -121,7 +123,7 @@ fn build_one(
     for path in read {
         inputs.push(InputFile::read(path)?);
     }
-    Ok(Built { path, control: plan.control().clone(), checksums, time, inputs })
+    Ok(Built { path, control: plan.control().clone(), checksums, time, dated_by, inputs })
 }
 
 /// Also for a folder that is not there yet.

@@ -101,6 +101,13 @@ impl Repository {
         Ok(changed_paths(&changes).map(str::to_owned).collect())
     }
 
+    /// Whether the commits before this one were left out of the clone: git then shows it as if it had made every file.
+    pub fn is_cut_off_at(&self, commit: &Commit) -> Result<bool, GitError> {
+        let is_shallow = self.ask(&["rev-parse", "--is-shallow-repository"])?.trim() == "true";
+        let with_parents = self.ask(&["rev-list", "--parents", "--max-count=1", &commit.id])?;
+        Ok(is_shallow && with_parents.split_whitespace().count() == 1)
+    }
+
     /// An error if older commits were left out of this clone, as CI services do.
     pub fn check_whole(&self) -> Result<(), GitError> {
         if self.ask(&["rev-parse", "--is-shallow-repository"])?.trim() == "true" {

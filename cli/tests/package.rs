@@ -110,8 +110,20 @@ fn the_time_is_the_variables_or_the_last_commits() {
     git(&["add", "."]);
     git(&["commit", "-qm", "one"]);
     assert!(dated(build(None).ok().trim_end()).contains("2020-02-02 02:02"));
+    let outcome = build(None);
+    assert!(outcome.stderr.contains("(as its last commit)"), "{}", outcome.stderr);
     scratch.write("src/__VERSION__", "0.1.0 \n");
-    assert!(!dated(build(None).ok().trim_end()).contains("2020-02-02"), "an uncommitted change has another time");
+    let outcome = build(None);
+    assert!(outcome.stderr.contains("(as its newest file: __VERSION__ is not committed)"), "{}", outcome.stderr);
+    assert!(!dated(outcome.ok().trim_end()).contains("2020-02-02"), "an uncommitted change has another time");
+
+    // The one commit of a shallow clone seems to have made all files.
+    git(&["commit", "-qam", "two"]);
+    let clone = scratch.text("clone");
+    let from = format!("file://{source}");
+    tool("git", &["-c", "protocol.file.allow=always", "clone", "-q", "--depth", "1", &from, &clone]).ok();
+    let outcome = run(&mut debfleet(&["build", &clone, "--out", &scratch.text("out")]));
+    assert!(outcome.stderr.contains("fetch the whole history (fetch-depth: 0)"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -133,9 +133,10 @@ fn tell(
     let (package, version) = (built.control.package(), built.control.version());
     let architecture = built.control.architecture();
     eprintln!(
-        "built {package} {version} for {architecture}, {}, dated {}",
+        "built {package} {version} for {architecture}, {}, dated {} ({})",
         report::size(built.checksums.size),
-        built.time
+        built.time,
+        built.dated_by
     );
     let path = text_of(&built.path)?;
     if !json {
