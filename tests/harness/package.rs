@@ -39,7 +39,7 @@ impl PackageKey {
     }
 }
 
-/// A copy of `examples/hi` that a test may change.
+/// A copy of an example that a test may change.
 pub struct Source {
     folder: TempDir,
 }
@@ -54,8 +54,14 @@ impl Source {
     /// `examples/hi` as it is.
     #[must_use]
     pub fn hi() -> Self {
+        Self::example("hi")
+    }
+
+    /// A folder below `examples/` as it is.
+    #[must_use]
+    pub fn example(name: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        run(Command::new("cp").arg("-a").arg(workspace("examples/hi/.")).arg(folder.path())).success();
+        run(Command::new("cp").arg("-a").arg(workspace(&format!("examples/{name}/."))).arg(folder.path())).success();
         Self { folder }
     }
 

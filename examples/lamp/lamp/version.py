@@ -1,0 +1,3 @@
+"""The version of the package these modules came in."""
+
+VERSION = "1.0.0"
