@@ -1,7 +1,8 @@
 //! A whole build: source folder in, signed .deb out.
 
 use crate::bump::{self, BumpError};
-use crate::manifest::ArchitectureError;
+use crate::confine::ConfineError;
+use crate::manifest::{ArchitectureError, ManifestProblem};
 use crate::plan::{Plan, PlanError};
 use crate::source::{Source, SourceError};
 use crate::time::{self, TimeError, TimeOrigin};
@@ -58,6 +59,19 @@ pub enum BuildError {
     Write(#[from] WriteError),
 }
 
+impl BuildError {
+    /// Whether it is the changelog that lacks the entry of this version, or that is not there yet: a bump writes both.
+    #[must_use]
+    pub fn is_mended_by_bump(&self) -> bool {
+        let Self::Source(SourceError::Manifest(error)) = self else { return false };
+        matches!(
+            error.problem,
+            ManifestProblem::Changelog { .. }
+                | ManifestProblem::Path { what: "changelog", source: ConfineError::Missing { .. } }
+        )
+    }
+}
+
 /// A finished package.
 #[derive(Debug)]
 pub struct Built {
@@ -73,6 +87,8 @@ pub struct Built {
     pub dated_by: TimeOrigin,
     /// The source files that it was made from.
     pub inputs: Vec<InputFile>,
+    /// Packages of this system that had a part in it, by name.
+    pub installed: Vec<String>,
 }
 
 /// How to build; what the source itself says comes second.
@@ -95,11 +111,44 @@ pub struct Options<'a> {
 
 /// Builds the packages of a source folder, one for each architecture.
 pub fn build(folder: &Path, options: &Options) -> Result<Vec<Built>, BuildError> {
+    let (source, architectures) = open(folder, options)?;
+    architectures.iter().map(|architecture| build_one(folder, &source, architecture, options)).collect()
+}
+
+/// Finds whatever would hinder a build before its first package is written; gives the control file of each.
+pub fn check(folder: &Path, options: &Options) -> Result<Vec<Control>, BuildError> {
+    let (source, architectures) = open(folder, options)?;
+    let planned = |architecture| Ok(plan(folder, &source, architecture, options)?.plan.control().clone());
+    architectures.iter().map(planned).collect()
+}
+
+fn open(folder: &Path, options: &Options) -> Result<(Source, Vec<Architecture>), BuildError> {
     let source = Source::open(folder)?;
     let source = if options.snapshot { bump::at_snapshot(source, folder, options.out)? } else { source };
     let architectures = source.architectures(options.architectures);
     let architectures = architectures.map_err(|cause| BuildError::Architecture { folder: folder.to_owned(), cause })?;
-    architectures.iter().map(|architecture| build_one(folder, &source, architecture, options)).collect()
+    Ok((source, architectures))
+}
+
+/// What the package will hold, and what else had a part in it.
+struct Planned {
+    plan: Plan,
+    dated_by: TimeOrigin,
+    /// Files that are not packed as they are.
+    read: Vec<PathBuf>,
+    /// Packages of the system.
+    installed: Vec<String>,
+}
+
+fn plan(folder: &Path, source: &Source, architecture: &Architecture, options: &Options) -> Result<Planned, BuildError> {
+    let mut gathered = source.gather(architecture)?;
+    if let Some(packed) = gathered.folders.iter().find(|packed| lies_inside(options.out, packed)) {
+        return Err(BuildError::OutInsideSource { out: options.out.to_owned(), folder: packed.clone() });
+    }
+    let (time, dated_by) = time::of_source(options.source_date_epoch, folder, options.out, gathered.newest)?;
+    let (read, installed) = (std::mem::take(&mut gathered.read), std::mem::take(&mut gathered.installed));
+    let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
+    Ok(Planned { plan, dated_by, read, installed })
 }
 
 fn build_one(
@@ -108,13 +157,7 @@ fn build_one(
     architecture: &Architecture,
     options: &Options,
 ) -> Result<Built, BuildError> {
-    let mut gathered = source.gather(architecture)?;
-    if let Some(packed) = gathered.folders.iter().find(|packed| lies_inside(options.out, packed)) {
-        return Err(BuildError::OutInsideSource { out: options.out.to_owned(), folder: packed.clone() });
-    }
-    let (time, dated_by) = time::of_source(options.source_date_epoch, folder, options.out, gathered.newest)?;
-    let read = std::mem::take(&mut gathered.read);
-    let plan = Plan::new(gathered, time).map_err(|source| BuildError::Plan { folder: folder.to_owned(), source })?;
+    let Planned { plan, dated_by, read, installed } = plan(folder, source, architecture, options)?;
     let packing = Packing {
         compression: options.compression.or(source.compression()).unwrap_or_default(),
         threads: options.threads,
@@ -123,7 +166,7 @@ fn build_one(
     for path in read {
         inputs.push(InputFile::read(path)?);
     }
-    Ok(Built { path, control: plan.control().clone(), checksums, time, dated_by, inputs })
+    Ok(Built { path, control: plan.control().clone(), checksums, time: plan.time(), dated_by, inputs, installed })
 }
 
 /// Also for a folder that is not there yet.

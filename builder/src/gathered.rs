@@ -22,6 +22,8 @@ pub struct Gathered {
     pub newest: i64,
     /// The source files that say something of the package and are not packed as they are: the manifest, scripts.
     pub read: Vec<PathBuf>,
+    /// Packages of this system that had a part in what the stanza says, by name.
+    pub installed: Vec<String>,
     /// The folders that are packed with all that is in them.
     pub folders: Vec<PathBuf>,
 }

@@ -69,6 +69,7 @@ impl KeyringPackage<'_> {
             newest: time.as_second(),
             folders: Vec::new(),
             read: Vec::new(),
+            installed: Vec::new(),
         };
         Ok(Plan::new(gathered, time)?)
     }

@@ -12,6 +12,7 @@ pub mod confine;
 pub mod entries;
 pub mod gathered;
 pub mod git;
+pub mod installed;
 pub mod keyring_package;
 pub mod machine;
 pub mod manifest;
@@ -32,5 +33,5 @@ pub mod upload_set;
 pub mod walk;
 pub mod write;
 
-pub use build::{BuildError, Built, Options, build};
+pub use build::{BuildError, Built, Options, build, check};
 pub use source::{Source, SourceError};

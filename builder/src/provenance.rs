@@ -2,14 +2,14 @@
 
 use crate::build::Built;
 use crate::git::{GitError, Repository};
-use crate::machine;
 use crate::signed_text::{self, SignedTextError};
 use crate::time;
 use crate::write::InputFile;
-use debian_formats::buildinfo::{BuildInfo, Commit, Input};
+use crate::{installed, machine};
+use debian_formats::buildinfo::{BuildInfo, Commit, Input, Installed};
 use debian_formats::listed_file::ListedFile;
 use debian_formats::openpgp::SigningKey;
-use debian_formats::{Architecture, PackageName, Version};
+use debian_formats::{Architecture, Version};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -95,7 +95,7 @@ fn describe(built: &Built, deb: ListedFile, circumstances: &Circumstances) -> Bu
         build_origin: circumstances.build_origin.clone(),
         build_architecture: circumstances.build_architecture.clone(),
         build_date: built.time,
-        installed: installed(&circumstances.debfleet_version),
+        installed: installed(built, circumstances),
         // The one variable that has a part in the bytes: set so, the same source gives them again.
         environment: vec![(time::VARIABLE.to_owned(), built.time.as_second().to_string())],
         debfleet_version: circumstances.debfleet_version.clone(),
@@ -104,10 +104,14 @@ fn describe(built: &Built, deb: ListedFile, circumstances: &Circumstances) -> Bu
     }
 }
 
-/// The builder itself, as the package of that name: the field must not be empty, and whoever builds again needs it.
-fn installed(debfleet_version: &str) -> Vec<(PackageName, Version)> {
-    let version = debfleet_version.parse().ok().and_then(|version| Version::from_semver(&version, 1).ok());
-    "debfleet".parse().ok().zip(version).into_iter().collect()
+/// The builder itself, as the package of that name, because the field must not be empty and whoever builds again needs
+/// it; and what else of the system had a part in the package.
+fn installed(built: &Built, circumstances: &Circumstances) -> Vec<Installed> {
+    let version = circumstances.debfleet_version.parse().ok().and_then(|it| Version::from_semver(&it, 1).ok());
+    let debfleet =
+        "debfleet".parse().ok().zip(version).map(|(name, version)| Installed { name, foreign: None, version });
+    let own = &circumstances.build_architecture;
+    debfleet.into_iter().chain(installed::versions(&built.installed, own, built.control.architecture())).collect()
 }
 
 /// Each file once, by its path below the source folder: one file may be packed in two places.

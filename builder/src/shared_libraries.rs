@@ -55,14 +55,25 @@ pub enum SharedLibraryError {
     },
 }
 
+/// The tool's own package.
+const TOOL: &str = "dpkg-dev";
+
+/// A stanza without [`AUTO`].
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) stanza: Stanza,
+    /// The packages that had a part in it, as they are installed: the tool's, and those of the libraries.
+    pub(crate) installed: Vec<String>,
+}
+
 /// Puts the packages found in the place of every `${auto}`.
 pub(crate) fn resolve(
     stanza: Stanza,
     entries: &Entries,
     architecture: &Architecture,
-) -> Result<Stanza, SharedLibraryError> {
+) -> Result<Resolved, SharedLibraryError> {
     if !stanza.iter().any(|(field, value)| is_relation(field) && value.contains(AUTO)) {
-        return Ok(stanza);
+        return Ok(Resolved { stanza, installed: Vec::new() });
     }
     let found = find(&stanza, entries, architecture)?;
     let mut resolved = Stanza::new();
@@ -76,7 +87,9 @@ pub(crate) fn resolve(
             resolved.set(field, value);
         }
     }
-    Ok(resolved)
+    let names = found.iter().filter_map(|relation| relation.split([' ', ':']).next());
+    let tool = [TOOL].into_iter().filter(|_| !found.is_empty());
+    Ok(Resolved { stanza: resolved, installed: tool.chain(names).map(str::to_owned).collect() })
 }
 
 fn is_relation(field: &str) -> bool {

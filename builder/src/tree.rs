@@ -138,6 +138,7 @@ impl Tree {
             documents: None,
             newest,
             read,
+            installed: Vec::new(),
             folders: vec![self.folder.clone()],
         })
     }

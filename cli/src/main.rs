@@ -5,6 +5,7 @@
 
 mod commands;
 mod keyring_file;
+mod release;
 mod report;
 mod secret;
 mod signing_keys;
@@ -36,6 +37,7 @@ enum Command {
     Sign(commands::sign::Arguments),
     Verify(commands::verify::Arguments),
     Publish(commands::publish::Arguments),
+    Release(commands::release::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Sign(arguments) => commands::sign::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
+        Command::Release(arguments) => commands::release::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

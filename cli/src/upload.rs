@@ -3,7 +3,9 @@
 use crate::report::printable;
 use anyhow::{Context, Result, anyhow, bail};
 use debian_formats::names::SuiteName;
-use fleet_protocol::publishing::{DEB_MEDIA_TYPE, PROBLEM_MEDIA_TYPE, Problem, Published, upload_path};
+use fleet_protocol::publishing::{
+    DEB_MEDIA_TYPE, PROBLEM_MEDIA_TYPE, Problem, Published, REPOSITORY_PATH, upload_path,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{IsTerminal, Read};
@@ -40,6 +42,33 @@ impl Token {
     }
 }
 
+/// The server's no, in its own words.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: u16,
+    words: String,
+}
+
+impl Refusal {
+    /// Whether the version is published with other content.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.status == 409
+    }
+
+    /// Whether the same request would be refused again.
+    pub(crate) fn is_final(&self) -> bool {
+        (400..500).contains(&self.status)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// A server that may be given the token.
 pub(crate) struct Server {
     agent: Agent,
@@ -72,6 +101,16 @@ impl Server {
         }
         let agent = Agent::new_with_config(config.build());
         Ok(Self { agent, address: address.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// Without a slash at its end.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Where a file of the repository is, by its path from the repository's root.
+    pub(crate) fn repository_link(&self, path: &str) -> String {
+        format!("{}{REPOSITORY_PATH}/{path}", self.address)
     }
 
     /// Sends one package; the server's refusal is an error with its own words.
@@ -114,16 +153,16 @@ impl Server {
                 .with_context(failed);
         }
         let problem = serde_json::from_str::<Problem>(&text).ok().filter(|_| is_problem);
-        let refusal = match problem {
-            Some(problem) => {
-                anyhow!("{} ({}): {}", printable(&problem.title), status.as_u16(), printable(&problem.detail))
+        let words = match problem {
+            Some(Problem { title, detail, .. }) => {
+                format!("{} ({}): {}", printable(&title), status.as_u16(), printable(&detail))
             }
             None if status.is_redirection() => {
-                anyhow!("the server answered {status}, which leads elsewhere; give the final address as --server")
+                format!("the server answered {status}, which leads elsewhere; give the final address as --server")
             }
-            None => anyhow!("the server answered {status}; check that the URL is that of a debfleet-server"),
+            None => format!("the server answered {status}; check that the URL is that of a debfleet-server"),
         };
-        Err(refusal).with_context(failed)
+        Err(Refusal { status: status.as_u16(), words }).with_context(failed)
     }
 }
 

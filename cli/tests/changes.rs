@@ -226,3 +226,20 @@ fn without_a_key_both_files_are_plain_and_dput_refuses_them() {
     assert_ne!(dput(&scratch, changes).code, 0);
     run(&mut debfleet(&["build", &source, "--out", &scratch.text("out"), "--suite", "beta"])).fails(2, &["--changes"]);
 }
+
+#[test]
+fn what_the_system_had_a_part_in_is_named_with_its_version() {
+    let scratch = Scratch::new();
+    let elf = |manifest: String| {
+        manifest.replace("[package]\n", "[package]\narchitecture = \"any\"\ndepends = \"${auto}\"\n")
+            + "\n[[files]]\nsource = \"true\"\ndestination = \"/opt/hi/true\"\n"
+    };
+    scratch.copy_example("hi", "src");
+    run(Command::new("cp").args(["/bin/true", &scratch.text("src/true")])).ok();
+    let built = build(&scratch, elf, &[]);
+    let provenance = text(&built[1]);
+    for package in ["dpkg-dev", "libc6"] {
+        let version = tool("dpkg-query", &["--show", "--showformat", "${Version}", package]).ok();
+        assert!(provenance.contains(&format!("\n {package} (= {version})")), "{package} {version}\n{provenance}");
+    }
+}

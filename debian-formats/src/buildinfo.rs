@@ -8,6 +8,7 @@ use crate::listed_file::{ListedFile, multiline};
 use crate::names::{Architecture, PackageName};
 use crate::version::Version;
 use jiff::Timestamp;
+use std::fmt;
 
 /// The version of the format that is written.
 const FORMAT: &str = "1.0";
@@ -32,7 +33,7 @@ pub struct BuildInfo {
     /// The time that everything in the package carries.
     pub build_date: Timestamp,
     /// Packages of the system that had a part in what was built.
-    pub installed: Vec<(PackageName, Version)>,
+    pub installed: Vec<Installed>,
     /// Variables that had a part in it, each with its value.
     pub environment: Vec<(String, String)>,
     /// The version of debfleet that built it.
@@ -41,6 +42,26 @@ pub struct BuildInfo {
     pub commit: Option<Commit>,
     /// The files it was built from.
     pub inputs: Vec<Input>,
+}
+
+/// A package that is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Its name.
+    pub name: PackageName,
+    /// Its architecture, if it is not the machine's.
+    pub foreign: Option<Architecture>,
+    /// Its version.
+    pub version: Version,
+}
+
+impl fmt::Display for Installed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.foreign {
+            Some(architecture) => write!(f, "{}:{architecture} (= {})", self.name, self.version),
+            None => write!(f, "{} (= {})", self.name, self.version),
+        }
+    }
 }
 
 /// A commit of git.
@@ -90,8 +111,7 @@ impl BuildInfo {
         }
         stanza.set("Build-Architecture", self.build_architecture.as_str());
         stanza.set("Build-Date", &format_changelog_date(self.build_date));
-        let installed: Vec<String> =
-            self.installed.iter().map(|(name, version)| format!("\n{name} (= {version})")).collect();
+        let installed: Vec<String> = self.installed.iter().map(|package| format!("\n{package}")).collect();
         stanza.set("Installed-Build-Depends", &installed.join(","));
         let environment = multiline(&self.environment, |(name, value)| format!("{name}={}", quoted(value)));
         if !environment.is_empty() {
@@ -158,9 +178,12 @@ mod tests {
 
     #[test]
     fn tools_of_the_system_stand_as_relations() {
-        let version = |text: &str| text.parse().unwrap();
-        let installed =
-            vec![("dpkg-dev".parse().unwrap(), version("1.21.22")), ("libc6".parse().unwrap(), version("2.36-9"))];
+        let package = |name: &str, version: &str| Installed {
+            name: name.parse().unwrap(),
+            foreign: None,
+            version: version.parse().unwrap(),
+        };
+        let installed = vec![package("dpkg-dev", "1.21.22"), package("libc6", "2.36-9")];
         let stanza = BuildInfo { installed, ..build() }.to_stanza();
         assert_eq!(stanza.get("Installed-Build-Depends"), Some("\ndpkg-dev (= 1.21.22),\nlibc6 (= 2.36-9)"));
     }

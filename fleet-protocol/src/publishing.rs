@@ -8,6 +8,9 @@ pub const DEB_MEDIA_TYPE: &str = "application/vnd.debian.binary-package";
 /// The media type of a [`Problem`].
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 
+/// Where the repository's root is on a server.
+pub const REPOSITORY_PATH: &str = "/debian";
+
 /// Where a suite takes packages: `POST` with the .deb as body.
 #[must_use]
 pub fn upload_path(suite: &str) -> String {

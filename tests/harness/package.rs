@@ -102,6 +102,27 @@ impl Source {
         std::fs::read_to_string(self.path().join(path)).unwrap_or_else(|error| panic!("could not read {path}: {error}"))
     }
 
+    /// Makes it the first commit of a repository, whose author needs no configuration of the machine.
+    #[must_use]
+    pub fn committed(self) -> Self {
+        for arguments in [
+            &["init", "--quiet", "--initial-branch=main"][..],
+            &["config", "user.name", "CI"],
+            &["config", "user.email", "ci@example.org"],
+            &["add", "--all"],
+            &["commit", "--quiet", "--message", "The beginning"],
+        ] {
+            self.git(arguments);
+        }
+        self
+    }
+
+    /// Runs git in it; gives what it prints.
+    #[track_caller]
+    pub fn git(&self, arguments: &[&str]) -> String {
+        run(Command::new("git").arg("-C").arg(self.path()).args(arguments)).success().trim().to_owned()
+    }
+
     /// `debfleet bump`.
     #[must_use]
     pub fn bumped(self, version: &str) -> Self {

@@ -4,7 +4,7 @@ use crate::package::PackageKey;
 use crate::program::{Ended, binary, run};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A server that ends with the test.
@@ -105,6 +105,32 @@ impl Server {
         secret.expect("the server keeps its repository key in its data folder")
     }
 
+    /// `debfleet` as a CI job of this server would call it, not yet started: nothing of the real job's environment
+    /// reaches it.
+    #[must_use]
+    pub fn debfleet(&self, arguments: &[&str]) -> Command {
+        let mut command = binary("debfleet");
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .env("DEBFLEET_SERVER", &self.url)
+            .env("DEBFLEET_TOKEN", &self.token);
+        if self.scheme == "https" {
+            command.env("DEBFLEET_CA", self.fleet_ca());
+        }
+        let foreign = ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_REF_TYPE", "GITHUB_REF_NAME", "CI_COMMIT_TAG"];
+        for name in foreign.into_iter().chain(["SOURCE_DATE_EPOCH", "DEBFLEET_KEY", "DEBFLEET_KEY_FILE"]) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// The token of its administrator.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// `debfleet publish`, however it ends.
     #[must_use]
     pub fn try_publish(&self, package: &Path) -> Ended {
@@ -141,6 +167,6 @@ impl Drop for Server {
 #[must_use]
 pub fn get(url: &str) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    run(std::process::Command::new("curl").args(["-sSf", "-o"]).arg(file.path()).arg(url)).success();
+    run(Command::new("curl").args(["-sSf", "-o"]).arg(file.path()).arg(url)).success();
     std::fs::read(file.path()).expect("curl wrote the file")
 }

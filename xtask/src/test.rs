@@ -5,7 +5,7 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 18] = [
+const NEEDED: [&str; 19] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -22,6 +22,7 @@ const NEEDED: [&str; 18] = [
     "mount",
     "procps",
     "python3-debian",
+    "python3-yaml",
     "sqv",
     "time",
 ];

@@ -41,7 +41,7 @@ pub enum GitError {
     },
     /// A clone without its older commits.
     #[error(
-        "the clone of {folder} is shallow and lacks the tag of the last version, so what came after is unknown; run \
+        "the clone of {folder} is shallow, so its older commits and their tags are not known; run \
          `git fetch --unshallow --tags` (in GitHub Actions `fetch-depth: 0`, in GitLab `GIT_DEPTH: 0`)", folder = .folder.display()
     )]
     Shallow {

@@ -72,10 +72,10 @@ impl Architectures {
         match self {
             Self::Any if asked.is_empty() => Ok(vec![machine::own().ok_or(ArchitectureError::OwnUnknown)?]),
             Self::Any if asked.iter().any(Architecture::is_all) => Err(ArchitectureError::AllOfAny),
-            Self::Any => Ok(asked.to_vec()),
+            Self::Any => Ok(each_once(asked)),
             Self::Listed(listed) if asked.is_empty() => Ok(listed.clone()),
             Self::Listed(listed) => match asked.iter().find(|one| !listed.contains(one)) {
-                None => Ok(asked.to_vec()),
+                None => Ok(each_once(asked)),
                 Some(unknown) => {
                     let listed: Vec<&str> = listed.iter().map(Architecture::as_str).collect();
                     Err(ArchitectureError::NotListed { asked: unknown.clone(), listed: listed.join(", ") })
@@ -93,6 +93,11 @@ impl Architectures {
     }
 }
 
+fn each_once(asked: &[Architecture]) -> Vec<Architecture> {
+    let is_first = |(index, one): &(usize, &Architecture)| !asked[..*index].contains(one);
+    asked.iter().enumerate().filter(is_first).map(|(_, one)| one.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +111,7 @@ mod tests {
         let two = Architectures::Listed(listed(&["amd64", "arm64"]));
         assert_eq!(two.choose(&[]).unwrap(), listed(&["amd64", "arm64"]));
         assert_eq!(two.choose(&listed(&["arm64"])).unwrap(), listed(&["arm64"]));
+        assert_eq!(two.choose(&listed(&["arm64", "amd64", "arm64"])).unwrap(), listed(&["arm64", "amd64"]));
         let error = two.choose(&listed(&["armhf"])).unwrap_err().to_string();
         assert!(error.contains("armhf") && error.contains("amd64, arm64"), "{error}");
         assert_eq!(Architectures::Any.choose(&listed(&["riscv64"])).unwrap(), listed(&["riscv64"]));

@@ -7,7 +7,7 @@ use crate::confine::resolve_inside;
 use crate::entries::{Entries, Entry, EntryKind, generated};
 use crate::gathered::{Documents, Gathered};
 use crate::pattern::{self, Pattern, is_pattern};
-use crate::shared_libraries;
+use crate::shared_libraries::{self, Resolved};
 use crate::walk::{self, Found, WalkError};
 use debian_formats::{Architecture, changelog};
 use fleet_protocol::update_policy::path_in_package;
@@ -34,7 +34,7 @@ impl Manifest {
             Some(rule) => Some(found.changelog(rule).map_err(at(rule.line))?),
             None => None,
         };
-        let stanza =
+        let Resolved { stanza, installed } =
             shared_libraries::resolve(stanza, &found.entries, architecture).map_err(|error| whole(error.into()))?;
         found.conffiles.sort_unstable();
         Ok(Gathered {
@@ -50,6 +50,7 @@ impl Manifest {
             }),
             newest: found.newest,
             read: found.read,
+            installed,
             folders: found.folders,
         })
     }

@@ -154,6 +154,7 @@ mod tests {
             documents,
             newest: 0,
             read: vec![],
+            installed: vec![],
             folders: vec![],
         }
     }

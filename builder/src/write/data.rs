@@ -140,6 +140,7 @@ mod tests {
             documents: None,
             newest: 0,
             folders: vec![],
+            installed: vec![],
             read: vec![],
         };
         Plan::new(gathered, Timestamp::UNIX_EPOCH).unwrap()

@@ -5,5 +5,6 @@ pub(crate) mod bump;
 pub(crate) mod key;
 pub(crate) mod new;
 pub(crate) mod publish;
+pub(crate) mod release;
 pub(crate) mod sign;
 pub(crate) mod verify;
