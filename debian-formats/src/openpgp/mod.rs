@@ -5,6 +5,7 @@
 
 mod key_file;
 mod keyring;
+mod lock;
 mod secret;
 mod signing;
 

@@ -1,14 +1,11 @@
 //! A secret key as its file holds it: open, or locked with a passphrase (RFC 9580, 3.7.2.1).
 
 use super::signing::SigningKey;
-use super::{Fingerprint, Keyring, OpenPgpError, check_usable, making};
+use super::{Fingerprint, Keyring, OpenPgpError, check_usable};
 use pgp::composed::{Deserializable, SignedSecretKey};
-use pgp::crypto::{hash::HashAlgorithm, sym::SymmetricKeyAlgorithm};
 use pgp::types::{Password, S2kParams, SecretParams, StringToKey};
 
 const BLOCK: &str = "-----BEGIN PGP PRIVATE KEY BLOCK-----";
-/// The iterations of salted and iterated S2K in their coded form: 65,011,712 bytes are hashed, gpg's own maximum.
-const MOST_ITERATIONS: u8 = 255;
 
 /// A secret key that was read and found usable.
 pub enum SecretKey {
@@ -65,6 +62,16 @@ impl SecretKey {
     }
 }
 
+impl SigningKey {
+    /// Reads an armoured secret key that is not locked; see [`SecretKey`] for one that may be.
+    pub fn from_armor(text: &str) -> Result<Self, OpenPgpError> {
+        match SecretKey::from_armor(text)? {
+            SecretKey::Open(key) => Ok(key),
+            SecretKey::Locked(key) => Err(OpenPgpError::NoPassphrase { fingerprint: key.fingerprint()? }),
+        }
+    }
+}
+
 impl LockedKey {
     /// Of the public key.
     pub fn fingerprint(&self) -> Result<Fingerprint, OpenPgpError> {
@@ -87,28 +94,4 @@ pub(super) fn is_stub(params: &S2kParams) -> bool {
         S2kParams::Cfb { s2k: StringToKey::Private { .. }, .. }
             | S2kParams::MalleableCfb { s2k: StringToKey::Private { .. }, .. }
     )
-}
-
-/// Locks an open key in the form that bookworm's gpg 2.2 opens: AES-256 in CFB mode, its key from iterated SHA-256.
-pub(super) fn lock(key: &mut SignedSecretKey, passphrase: &[u8]) -> Result<(), OpenPgpError> {
-    let passphrase = Password::from(passphrase);
-    key.primary_key.set_password_with_s2k(&passphrase, s2k()?).map_err(making("locked key"))?;
-    for subkey in &mut key.secret_subkeys {
-        if !subkey.key.secret_params().is_encrypted() {
-            subkey.key.set_password_with_s2k(&passphrase, s2k()?).map_err(making("locked key"))?;
-        }
-    }
-    Ok(())
-}
-
-fn s2k() -> Result<S2kParams, OpenPgpError> {
-    let (mut salt, mut iv) = ([0; 8], vec![0; SymmetricKeyAlgorithm::AES256.block_size()]);
-    for random in [&mut salt[..], &mut iv[..]] {
-        getrandom::fill(random).map_err(|error| OpenPgpError::Making {
-            what: "locked key",
-            reason: format!("no random numbers: {error}"),
-        })?;
-    }
-    let s2k = StringToKey::IteratedAndSalted { hash_alg: HashAlgorithm::Sha256, salt, count: MOST_ITERATIONS };
-    Ok(S2kParams::Cfb { sym_alg: SymmetricKeyAlgorithm::AES256, s2k, iv: iv.into() })
 }

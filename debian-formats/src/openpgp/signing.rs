@@ -1,7 +1,6 @@
 //! The secret half: making keys and signatures.
 
-use super::secret::{self, SecretKey};
-use super::{Fingerprint, Keyring, OpenPgpError, making, user_ids};
+use super::{Fingerprint, Keyring, OpenPgpError, lock, making, user_ids};
 use jiff::Timestamp;
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedKeyDetails, SignedSecretKey,
@@ -68,14 +67,6 @@ impl SigningKey {
         Self { inner }
     }
 
-    /// Reads an armoured secret key that is not locked; see [`SecretKey`] for one that may be.
-    pub fn from_armor(text: &str) -> Result<Self, OpenPgpError> {
-        match SecretKey::from_armor(text)? {
-            SecretKey::Open(key) => Ok(key),
-            SecretKey::Locked(key) => Err(OpenPgpError::NoPassphrase { fingerprint: key.fingerprint()? }),
-        }
-    }
-
     /// The secret key, armoured. Write it with mode 0600.
     pub fn to_armor(&self) -> Result<Zeroizing<String>, OpenPgpError> {
         self.inner.to_armored_string(ArmorOptions::default()).map(Zeroizing::new).map_err(making("key file"))
@@ -84,7 +75,7 @@ impl SigningKey {
     /// The secret key, locked with a passphrase and armoured.
     pub fn to_locked_armor(&self, passphrase: &[u8]) -> Result<Zeroizing<String>, OpenPgpError> {
         let mut locked = self.inner.clone();
-        secret::lock(&mut locked, passphrase)?;
+        lock::lock(&mut locked, passphrase)?;
         locked.to_armored_string(ArmorOptions::default()).map(Zeroizing::new).map_err(making("key file"))
     }
 
