@@ -67,7 +67,7 @@ pub(super) fn measure(tools: &Tools) -> Result<Report> {
     })?;
 
     Ok(Report {
-        title: "`device`: an update of a package",
+        title: "`device`: an update of a package".into(),
         setting: format!(
             "A package with {FILES} files of {:.0} kB ({:.1} MB installed, {:.1} MB as .deb), of which every \
              {CHANGED}th changes, goes from 1.0.0 to 2.0.0 in a Debian root of its own, from the same `debfleet-server` \

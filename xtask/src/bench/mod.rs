@@ -16,12 +16,12 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Debian packages that are measured beside ours, or needed to make the input.
-const NEEDED: [&str; 7] = ["apt-utils", "curl", "gnupg", "mmdebstrap", "reprepro", "time", "xz-utils"];
+const NEEDED: [&str; 8] = ["apt-utils", "curl", "gnupg", "mmdebstrap", "python3-pip", "reprepro", "time", "xz-utils"];
 
 /// A benchmark's name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Bench {
-    /// A tree becomes a .deb, beside dpkg-deb
+    /// Files become a .deb, beside dpkg-deb, nfpm and cargo-deb
     Builder,
     /// One package more in a suite, beside apt-ftparchive and reprepro
     Repository,
@@ -32,11 +32,13 @@ pub(crate) enum Bench {
 impl Bench {
     const ALL: [Self; 3] = [Self::Builder, Self::Repository, Self::Device];
 
-    fn measure(self, tools: &Tools) -> Result<Report> {
+    fn measure(self, tools: &Tools) -> Result<Vec<Report>> {
         match self {
             Self::Builder => builder::measure(tools).context("the benchmark `builder`"),
-            Self::Repository => repository::measure(tools).context("the benchmark `repository`"),
-            Self::Device => device::measure(tools).context("the benchmark `device`"),
+            Self::Repository => {
+                repository::measure(tools).map(|report| vec![report]).context("the benchmark `repository`")
+            }
+            Self::Device => device::measure(tools).map(|report| vec![report]).context("the benchmark `device`"),
         }
     }
 }
@@ -48,17 +50,21 @@ pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
     let tools = Tools { binaries: release_binaries()? };
     if let Some(bench) = only {
         let machine = report::machine()?;
-        println!("\n{machine}\n{}", bench.measure(&tools)?.markdown());
+        println!("\n{machine}");
+        for report in bench.measure(&tools)? {
+            println!("{}", report.markdown());
+        }
         println!("docs/benchmarks.md is written by a run of all of them: `cargo xtask bench`");
         return Ok(());
     }
     let machine = report::machine()?;
     let mut reports = Vec::new();
     for bench in Bench::ALL {
-        let report = bench.measure(&tools)?;
-        // Shown at once: were a later one to fail, this one is not lost.
-        println!("\n{}", report.markdown());
-        reports.push(report);
+        // Shown at once: were a later one to fail, these are not lost.
+        for report in bench.measure(&tools)? {
+            println!("\n{}", report.markdown());
+            reports.push(report);
+        }
     }
     let text = report::document(&machine, &reports);
     let path = workspace().join("docs/benchmarks.md");

