@@ -1,12 +1,13 @@
 //! data.tar, and what is learnt while its files are read.
 
+use super::hashing::Hashing;
 use super::{BUFFER, InputFile, Packing, WriteError, mtime, threads};
 use crate::entries::{Content, Entry, EntryKind};
 use crate::plan::Plan;
-use debian_formats::checksums::{Checksums, Hasher};
+use debian_formats::checksums::Checksums;
 use debian_formats::deb::{self, Compressor, TarEntry, TarWriteError, TarWriter, tar_size};
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter};
 
 /// A written data.tar.
 pub(super) struct Data {
@@ -32,41 +33,52 @@ pub(super) fn write(
     let threads = threads::choose(packing, size);
     let file = BufWriter::with_capacity(BUFFER, file);
     let mut tar = TarWriter::new(Compressor::new(file, packing.compression, size, threads).map_err(output)?);
-    let mut md5sums = String::new();
-    let mut inputs = Vec::new();
+    let hashing = Hashing::start().map_err(output)?;
+    let mut read = 0;
     for (header, (path, entry)) in headers.iter().zip(entries()) {
         let owner = (entry.owner.user.as_str(), entry.owner.group.as_str());
-        let checksums = match &entry.kind {
-            EntryKind::Directory | EntryKind::Symlink(_) => {
-                tar.append(header, owner, &mut io::empty()).map_err(|error| of_entry(path, error, output))?;
-                continue;
-            }
-            EntryKind::File(Content::Bytes(bytes)) => {
-                tar.append(header, owner, &mut bytes.as_slice()).map_err(|error| of_entry(path, error, output))?;
-                Checksums::of_bytes(bytes)
-            }
-            EntryKind::File(Content::File { path: source, .. }) => {
+        match &entry.kind {
+            EntryKind::Directory | EntryKind::Symlink(_) => tar.append(header, owner, &mut io::empty()),
+            EntryKind::File(Content::Bytes(bytes)) => tar.append(header, owner, &mut bytes.as_slice()),
+            EntryKind::File(Content::File { path: source, size }) => {
                 let failed = |cause| WriteError::SourceFile { path: source.clone(), cause };
-                let mut reader = Hashed { inner: File::open(source).map_err(failed)?, hasher: Hasher::default() };
-                tar.append(header, owner, &mut reader).map_err(|error| match error {
-                    TarWriteError::Content(cause) => failed(cause),
-                    TarWriteError::Changed(_) => failed(io::Error::other(error)),
-                    error => of_entry(path, error, output),
-                })?;
-                let Checksums { size, md5, sha256 } = reader.hasher.finish();
-                inputs.push(InputFile { path: source.clone(), size, sha256: sha256.clone() });
-                Checksums { size, md5, sha256 }
+                let mut reader = hashing.reader(File::open(source).map_err(failed)?, *size);
+                read += 1;
+                match tar.append(header, owner, &mut reader) {
+                    Err(TarWriteError::Content(cause)) => return Err(failed(cause)),
+                    Err(error @ TarWriteError::Changed(_)) => return Err(failed(io::Error::other(error))),
+                    outcome => outcome,
+                }
             }
-        };
-        if !plan.is_conffile(path) {
-            md5sums.push_str(&format!("{}  {path}\n", checksums.md5));
         }
+        .map_err(|error| of_entry(path, error, output))?;
     }
     let buffer = tar.finish().and_then(Compressor::finish).map_err(output)?;
     let file = buffer.into_inner().map_err(|error| output(error.into_error()))?;
+    let (md5sums, inputs) = checksums(plan, hashing.finish(read).map_err(output)?);
+    Ok(Data { file, md5sums, inputs })
+}
+
+/// The text of md5sums, and what the package was made from; `hashed` are the files of the disk, in the plan's order.
+fn checksums(plan: &Plan, hashed: Vec<Checksums>) -> (String, Vec<InputFile>) {
+    let (mut md5sums, mut inputs, mut hashed) = (String::new(), Vec::new(), hashed.into_iter());
+    for (path, entry) in plan.entries().iter() {
+        let md5 = match &entry.kind {
+            EntryKind::Directory | EntryKind::Symlink(_) => continue,
+            EntryKind::File(Content::Bytes(bytes)) => Checksums::of_bytes(bytes).md5,
+            EntryKind::File(Content::File { path: source, .. }) => {
+                let Some(Checksums { size, md5, sha256 }) = hashed.next() else { continue };
+                inputs.push(InputFile { path: source.clone(), size, sha256 });
+                md5
+            }
+        };
+        if !plan.is_conffile(path) {
+            md5sums.push_str(&format!("{md5}  {path}\n"));
+        }
+    }
     inputs.sort_unstable();
     inputs.dedup();
-    Ok(Data { file, md5sums, inputs })
+    (md5sums, inputs)
 }
 
 fn header(path: &str, entry: &Entry, mtime: u64) -> TarEntry {
@@ -85,20 +97,6 @@ fn of_entry(path: &str, error: TarWriteError, output: &dyn Fn(io::Error) -> Writ
             WriteError::Entry { path: path.to_owned(), cause }
         }
         TarWriteError::Changed(_) => WriteError::Entry { path: path.to_owned(), cause: io::Error::other(error) },
-    }
-}
-
-/// Hashes what is read through it.
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..got]);
-        Ok(got)
     }
 }
 

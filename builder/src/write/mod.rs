@@ -2,6 +2,7 @@
 //! .deb appears under its name whole or not at all.
 
 mod data;
+mod hashing;
 mod threads;
 
 use crate::plan::{ControlFile, Plan, plain};
