@@ -12,3 +12,4 @@ mod http;
 pub mod init;
 mod repository;
 pub mod serve;
+mod supervision;

@@ -1,89 +1,25 @@
 //! The command `debfleet-server`.
 
+mod command_line;
+mod manual;
+
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::Parser as _;
+use command_line::{Command, CommandLine, InitOptions, ServeOptions};
 use jiff::Timestamp;
 use repo_server::config::RawSettings;
 use repo_server::init::{FIRST_SUITE, Initialised, init};
 use repo_server::serve::serve;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-const EXAMPLES: &str = "\
-Examples:
-  Make the data folder, once:
-    debfleet-server init --data /var/lib/debfleet --package-key package.gpg
-  Serve on one machine, for a try:
-    debfleet-server --data /var/lib/debfleet --http 127.0.0.1:8080
-  Serve a fleet:
-    debfleet-server --data /var/lib/debfleet --https 0.0.0.0:8443 --host-name updates.example.org
-  The same from a file (keys: data, http, https, tls-cert, tls-key, host-name):
-    debfleet-server --config /etc/debfleet/server.toml
-
-A flag wins over its DEBFLEET_SERVER_* variable, a variable over the file.
-RUST_LOG=debug shows more in the log, which goes to stderr.";
-
-const INIT_EXAMPLES: &str = "\
-Example:
-  debfleet key new package --out keys
-  debfleet-server init --data /var/lib/debfleet --package-key keys/package.gpg";
-
-/// Serves a signed apt repository, and takes in packages that a known key signed.
-#[derive(Parser)]
-#[command(name = "debfleet-server", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-struct CommandLine {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: ServeOptions,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make a data folder: keys, database, the suite `stable`, an admin token
-    #[command(after_help = INIT_EXAMPLES)]
-    Init(InitOptions),
-}
-
-#[derive(Args)]
-struct InitOptions {
-    /// Folder to make; it must be absent or empty
-    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    data: PathBuf,
-    /// Public keyring of a key whose packages are taken in; may be given several times
-    #[arg(long, value_name = "FILE", required = true)]
-    package_key: Vec<PathBuf>,
-}
-
-#[derive(Args)]
-struct ServeOptions {
-    /// Data folder, made by `debfleet-server init`
-    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    data: Option<PathBuf>,
-    /// Serve plain HTTP here; beyond loopback it carries only the repository
-    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTP")]
-    http: Option<String>,
-    /// Serve HTTPS here [default: 0.0.0.0:8443, unless --http is given]
-    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTPS")]
-    https: Option<String>,
-    /// Certificate chain (PEM) for HTTPS, in place of one from the fleet CA
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_TLS_CERT")]
-    tls_cert: Option<PathBuf>,
-    /// Private key (PEM) of --tls-cert
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_TLS_KEY")]
-    tls_key: Option<PathBuf>,
-    /// Further name or address for the certificate from the fleet CA; may be given several times
-    #[arg(long, value_name = "NAME", env = "DEBFLEET_SERVER_HOST_NAME", value_delimiter = ',')]
-    host_name: Vec<String>,
-    /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
-    config: Option<PathBuf>,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Some(out) = manual::asked_for() {
+        return manual::write(&out);
+    }
     let command_line = CommandLine::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()

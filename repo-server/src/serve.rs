@@ -8,6 +8,7 @@ use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTER
 use crate::http::listener::{self, ListenError};
 use crate::http::{Scheme, ServerState, Surface, router};
 use crate::repository::{OpenError, Repository};
+use crate::supervision;
 use durable_files::{DurableError, Lock};
 use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -99,10 +100,13 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
         }
     });
 
+    supervision::ready();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = supervision::keep_alive() => {}
     }
+    supervision::stopping();
     tracing::info!("stopping");
     stop.send_replace(true);
     while serving.join_next().await.is_some() {}

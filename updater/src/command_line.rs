@@ -6,6 +6,7 @@ use std::path::PathBuf;
 /// Updates Debian packages on this device, and puts everything back if the new version does not work.
 #[derive(Debug, Parser)]
 #[command(
+    name = "debfleet-updater",
     version,
     after_help = "Exit codes:\n  0  done, or nothing to do\n  1  failed; nothing was changed\n  2  wrong usage\n  3  the new version did not work and was rolled back\n  4  a rollback could not be completed; see `status`"
 )]

@@ -3,10 +3,12 @@
 mod agent;
 mod command_line;
 mod config;
+mod manual;
 mod memory;
 mod repository;
 mod snapshot;
 mod stages;
+mod supervision;
 mod system;
 mod transaction;
 
@@ -23,6 +25,9 @@ use tracing_subscriber::EnvFilter;
 use transaction::State;
 
 fn main() -> ExitCode {
+    if let Some(out) = manual::asked_for() {
+        return manual::write(&out);
+    }
     let arguments = CommandLine::parse();
     let filter = EnvFilter::try_from_env("DEBFLEET_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal();

@@ -1,0 +1,75 @@
+//! What a person may type.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  Make the data folder, once:
+    debfleet-server init --data /srv/debfleet --package-key package.gpg
+  Serve on one machine, for a try:
+    debfleet-server --data /srv/debfleet --http 127.0.0.1:8080
+  Serve a fleet:
+    debfleet-server --data /srv/debfleet --https 0.0.0.0:8443 --host-name updates.example.org
+  The same from a file (keys: data, http, https, tls-cert, tls-key, host-name):
+    debfleet-server --config /etc/debfleet-server/server.toml
+
+A flag wins over its DEBFLEET_SERVER_* variable, a variable over the file.
+RUST_LOG=debug shows more in the log, which goes to stderr.";
+
+const INIT_EXAMPLES: &str = "\
+Example:
+  debfleet key new package --out keys
+  debfleet-server init --data /srv/debfleet --package-key keys/package.gpg";
+
+/// Serves a signed apt repository, and takes in packages that a known key signed.
+#[derive(Parser)]
+#[command(name = "debfleet-server", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: ServeOptions,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a data folder: keys, database, the suite `stable`, an admin token
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct InitOptions {
+    /// Folder to make; it must be absent or empty
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: PathBuf,
+    /// Public keyring of a key whose packages are taken in; may be given several times
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) package_key: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeOptions {
+    /// Data folder, made by `debfleet-server init`
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Serve plain HTTP here; beyond loopback it carries only the repository
+    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTP")]
+    pub(crate) http: Option<String>,
+    /// Serve HTTPS here [default: 0.0.0.0:8443, unless --http is given]
+    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTPS")]
+    pub(crate) https: Option<String>,
+    /// Certificate chain (PEM) for HTTPS, in place of one from the fleet CA
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of --tls-cert
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Further name or address for the certificate from the fleet CA; may be given several times
+    #[arg(long, value_name = "NAME", env = "DEBFLEET_SERVER_HOST_NAME", value_delimiter = ',')]
+    pub(crate) host_name: Vec<String>,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
