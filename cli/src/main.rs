@@ -5,13 +5,14 @@
 
 mod commands;
 mod keyring_file;
+mod manual;
 mod release;
 mod report;
 mod secret;
 mod signing_keys;
 mod upload;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Builds, signs and publishes Debian packages for fleets of devices.
@@ -38,9 +39,13 @@ enum Command {
     Verify(commands::verify::Arguments),
     Publish(commands::publish::Arguments),
     Release(commands::release::Arguments),
+    Completions(commands::completions::Arguments),
 }
 
 fn main() -> ExitCode {
+    if let Some(out) = manual::asked_for() {
+        return manual::write(&out);
+    }
     // Must come before any TLS; a second installation is the only way for it to fail, and harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     if let Err(error) = secret::refuse_on_command_line(std::env::args_os()) {
@@ -56,6 +61,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Release(arguments) => commands::release::run(&arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments, Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod bump;
+pub(crate) mod completions;
 pub(crate) mod key;
 pub(crate) mod new;
 pub(crate) mod publish;
