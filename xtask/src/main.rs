@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo | test | bench | tidy`.
+//! The project's own commands: `cargo xtask demo | test | bench | packages | tidy`.
 
 mod bench;
 mod demo;
+mod packages;
 mod program;
 mod test;
 mod tidy;
@@ -32,6 +33,8 @@ enum Task {
         /// Measure only this one, and only print it
         name: Option<bench::Bench>,
     },
+    /// Build debfleet, debfleet-server and debfleet-updater for release, and make Debian packages of them
+    Packages(packages::Arguments),
     /// Check the rules of docs/architecture.md
     Tidy,
 }
@@ -41,6 +44,7 @@ fn main() -> Result<()> {
         Task::Demo => demo::demo(),
         Task::Test { arguments } => test::test(&arguments),
         Task::Bench { name } => bench::bench(name),
+        Task::Packages(arguments) => packages::packages(&arguments),
         Task::Tidy => tidy::tidy(),
     }
 }

@@ -5,7 +5,7 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 19] = [
+const NEEDED: [&str; 20] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -13,6 +13,7 @@ const NEEDED: [&str; 19] = [
     "debmirror",
     "debsig-verify",
     "devscripts",
+    "dpkg-dev",
     "dput",
     "git",
     "gnupg",
