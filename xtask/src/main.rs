@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo | test | bench | packages | tidy`.
+//! The project's own commands: `cargo xtask demo | test | fuzz | bench | packages | tidy`.
 
 mod bench;
 mod demo;
+mod fuzz;
 mod packages;
 mod program;
 mod test;
@@ -22,11 +23,19 @@ struct CommandLine {
 enum Task {
     /// Show the main job in a minute: build, publish, update, a bad release, rollback
     Demo,
-    /// Install what the tests need from Debian's packages, then run every test
+    /// Install what the tests need from Debian's packages, then run every test and, briefly, the fuzz targets
     Test {
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
+    },
+    /// Feed mutated input to whatever reads what a stranger wrote, for a bounded time
+    Fuzz {
+        /// For how long each target runs
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+        /// Run only this one of the targets in fuzz/Cargo.toml
+        target: Option<String>,
     },
     /// Measure debfleet beside its peers, and write docs/benchmarks.md
     Bench {
@@ -43,6 +52,7 @@ fn main() -> Result<()> {
     match CommandLine::parse().task {
         Task::Demo => demo::demo(),
         Task::Test { arguments } => test::test(&arguments),
+        Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()),
         Task::Bench { name } => bench::bench(name),
         Task::Packages(arguments) => packages::packages(&arguments),
         Task::Tidy => tidy::tidy(),
