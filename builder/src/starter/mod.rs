@@ -24,6 +24,7 @@ use crate::manifest::{FILE_NAME, Manifest};
 use draft::Draft;
 use durable_files::DurableError;
 use project_folder::ProjectFolder;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What the machine knows and a file may not say.
@@ -128,10 +129,13 @@ impl Starter {
         if let Some(path) = paths.iter().find(|path| path.symlink_metadata().is_ok()) {
             return Err(StarterError::Exists(path.clone()));
         }
+        let folders: BTreeSet<PathBuf> = paths.iter().filter_map(|path| path.parent()).flat_map(missing).collect();
         for (index, (path, file)) in paths.iter().zip(&self.files).enumerate() {
             if let Err(error) = write_one(path, file) {
                 // Half a project would be in the way of the next attempt.
                 paths[..index].iter().for_each(|path| drop(durable_files::remove(path)));
+                // The deepest first; one that holds something else by now stays.
+                folders.iter().rev().for_each(|folder| drop(std::fs::remove_dir(folder)));
                 return Err(error.into());
             }
         }
@@ -144,9 +148,32 @@ fn below(folder: &Path, path: &str) -> PathBuf {
     if folder == Path::new(".") { PathBuf::from(path) } else { folder.join(path) }
 }
 
+/// This folder and those above it, as far as they do not exist.
+fn missing(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let above = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    above.map(Path::to_owned)
+}
+
 fn write_one(path: &Path, file: &StarterFile) -> Result<(), DurableError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         durable_files::create_dir(folder, 0o755)?;
     }
     durable_files::replace(path, file.content.as_bytes(), if file.executable { 0o755 } else { 0o644 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_that_cannot_be_written_whole_leaves_no_folder_in_the_way() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = |path: &str| StarterFile { path: path.to_owned(), content: String::new(), executable: false };
+        // No file can lie below a file.
+        let files = vec![file("bin/hi"), file("hi"), file("hi/there")];
+        let folder = scratch.path().join("new/hi");
+        let starter = Starter { folder, files, changed: Vec::new(), dropped: Vec::new(), first: Vec::new() };
+        assert!(matches!(starter.write(), Err(StarterError::Write(_))));
+        assert_eq!(scratch.path().read_dir().unwrap().count(), 0);
+    }
 }
