@@ -3,6 +3,7 @@
 mod agent;
 mod command_line;
 mod config;
+#[cfg(feature = "manual")]
 mod manual;
 mod memory;
 mod repository;
@@ -25,6 +26,7 @@ use tracing_subscriber::EnvFilter;
 use transaction::State;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "manual")]
     if let Some(out) = manual::asked_for() {
         return manual::write(&out);
     }

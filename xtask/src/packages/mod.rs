@@ -3,7 +3,7 @@
 mod release;
 mod stage;
 
-use crate::program::{output, run, workspace};
+use crate::program::{build_binaries, output, run, workspace};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -27,13 +27,14 @@ pub(crate) struct Arguments {
 
 /// Builds the programs, stages each with its manual and completions, and lets debfleet pack them.
 pub(crate) fn packages(arguments: &Arguments) -> Result<()> {
-    let binaries = match &arguments.binaries {
-        Some(given) => given.clone(),
-        None => release::build()?,
+    // Those of the developer's build write the manual: what is shipped need not be able to.
+    let (binaries, manual_writers) = match &arguments.binaries {
+        Some(given) => (given.clone(), given.clone()),
+        None => (release::build()?, build_binaries()?),
     };
     let out = arguments.out.clone().unwrap_or_else(|| workspace().join("target/packages"));
     for name in NAMES {
-        let staged = stage::stage(name, &binaries, &out.join("stage").join(name))?;
+        let staged = stage::stage(name, &binaries, &manual_writers, &out.join("stage").join(name))?;
         let mut build = Command::new(binaries.join("debfleet"));
         build.arg("build").arg(&staged).arg("--out").arg(&out);
         for key in &arguments.key {

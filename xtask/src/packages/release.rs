@@ -15,6 +15,8 @@ pub(crate) fn build() -> Result<PathBuf> {
         |flag: &str| places.iter().map(|(from, to)| format!("{flag}={}={to}", from.display())).collect::<Vec<_>>();
     run(cargo()
         .args(["build", "--release", "--locked", "--package=cli", "--package=repo-server", "--package=updater"])
+        // The updater stays small: it leaves the writer of its manual to the developer's build.
+        .arg("--no-default-features")
         .env("CARGO_ENCODED_RUSTFLAGS", map("--remap-path-prefix").join("\u{1f}"))
         .env("CFLAGS", map("-ffile-prefix-map").join(" ")))?;
     Ok(workspace().join("target/release"))

@@ -10,7 +10,7 @@ const VERSION: &str = "\"WORKSPACE\"";
 
 /// Makes the folder anew and gives it.
 #[expect(clippy::disallowed_methods, reason = "a stage that is lost is made again")]
-pub(crate) fn stage(name: &str, binaries: &Path, stage: &Path) -> Result<PathBuf> {
+pub(crate) fn stage(name: &str, binaries: &Path, manual_writers: &Path, stage: &Path) -> Result<PathBuf> {
     if stage.exists() {
         std::fs::remove_dir_all(stage).with_context(|| format!("could not remove {}", stage.display()))?;
     }
@@ -34,7 +34,7 @@ pub(crate) fn stage(name: &str, binaries: &Path, stage: &Path) -> Result<PathBuf
     }
     // A release build is stripped by its profile, and loses nothing here.
     run(Command::new("strip").args(["--remove-section=.comment", "-o"]).arg(bin.join(name)).arg(&program))?;
-    run(Command::new(&program).arg("write-manual").arg(&completions))?;
+    run(Command::new(manual_writers.join(name)).arg("write-manual").arg(&completions))?;
     for page in manual_pages(&completions)? {
         // Policy 12.1: manual pages are compressed with gzip -9; -n leaves name and time out.
         run(Command::new("gzip").arg("-9n").arg(&page))?;
