@@ -49,7 +49,8 @@ fn apt_and_dpkg_install_what_zstd_compressed() {
     let key = PackageKey::new();
     let server = Server::start(&key);
     let root = root_with_source(&server);
-    let deb = Source::hi().with_lines("debfleet.toml", "\n[build]\ncompression = \"zstd\"\n").build(&key);
+    let source = Source::hi().with_lines("debfleet.toml", "\n[build]\ncompression = \"zstd\"\n");
+    let deb = source.build(&key);
     let members = run(Command::new("ar").arg("t").arg(&deb)).success();
     assert_eq!(members, "debian-binary\ncontrol.tar.zst\ndata.tar.zst\n_gpgorigin\n");
     server.publish(&deb);

@@ -43,9 +43,11 @@ impl Peer {
     }
 }
 
-/// The first word that begins with a digit.
+/// The first word of digits and points.
 fn version(program: &Path) -> Result<String> {
     let text = printed(Command::new(program).arg("--version"))?;
-    let word = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    let word = text.split_whitespace().find(|word| {
+        word.contains('.') && word.chars().all(|character| character.is_ascii_digit() || character == '.')
+    });
     Ok(word.with_context(|| format!("{} --version names no version", program.display()))?.to_owned())
 }
