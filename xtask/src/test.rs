@@ -6,7 +6,7 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 21] = [
+const NEEDED: [&str; 22] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -16,6 +16,7 @@ const NEEDED: [&str; 21] = [
     "devscripts",
     "dpkg-dev",
     "dput",
+    "e2fsprogs",
     "g++",
     "git",
     "gnupg",
