@@ -13,6 +13,7 @@ use debian_formats::control::Control;
 use debian_formats::deb::{Compression, SignatureRole};
 use debian_formats::openpgp::SigningKey;
 use jiff::Timestamp;
+use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -79,16 +80,22 @@ pub struct Built {
     pub path: PathBuf,
     /// Its control file.
     pub control: Control,
-    /// Of the whole file.
-    pub checksums: Checksums,
     /// The time that everything in it carries.
     pub time: Timestamp,
     /// Where that time was taken from.
     pub dated_by: TimeOrigin,
-    /// The source files that it was made from.
+    /// The source files that it was made from, if they are recorded.
     pub inputs: Vec<InputFile>,
     /// Packages of this system that had a part in it, by name.
     pub installed: Vec<String>,
+}
+
+impl Built {
+    /// Of the .deb as it stands on the disk.
+    pub fn checksums(&self) -> Result<Checksums, WriteError> {
+        let read = File::open(&self.path).and_then(Checksums::of_reader);
+        read.map_err(|cause| WriteError::ReadBack { path: self.path.clone(), cause })
+    }
 }
 
 /// How to build; what the source itself says comes second.
@@ -107,6 +114,8 @@ pub struct Options<'a> {
     pub compression: Option<Compression>,
     /// How many threads compress; the bytes do not depend on it. None: as many as the machine has cores and memory for.
     pub threads: Option<NonZeroUsize>,
+    /// Whether the source files are hashed and told, for a `.buildinfo`.
+    pub record_inputs: bool,
 }
 
 /// Builds the packages of a source folder, one for each architecture.
@@ -161,12 +170,13 @@ fn build_one(
     let packing = Packing {
         compression: options.compression.or(source.compression()).unwrap_or_default(),
         threads: options.threads,
+        record_inputs: options.record_inputs,
     };
-    let Written { path, checksums, mut inputs } = write::write(&plan, options.out, options.signers, packing)?;
-    for path in read {
+    let Written { path, mut inputs } = write::write(&plan, options.out, options.signers, packing)?;
+    for path in read.into_iter().filter(|_| options.record_inputs) {
         inputs.push(InputFile::read(path)?);
     }
-    Ok(Built { path, control: plan.control().clone(), checksums, time: plan.time(), dated_by, inputs, installed })
+    Ok(Built { path, control: plan.control().clone(), time: plan.time(), dated_by, inputs, installed })
 }
 
 /// Also for a folder that is not there yet.

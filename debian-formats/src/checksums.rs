@@ -39,8 +39,42 @@ impl Checksums {
 #[derive(Default)]
 pub struct Hasher {
     size: u64,
-    md5: Md5,
-    sha256: Sha256,
+    md5: Md5Hasher,
+    sha256: Sha256Hasher,
+}
+
+/// MD5 alone, for `md5sums`.
+#[derive(Default)]
+pub struct Md5Hasher(Md5);
+
+/// SHA-256 alone.
+#[derive(Default)]
+pub struct Sha256Hasher(Sha256);
+
+impl Md5Hasher {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Lower-case hex.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+impl Sha256Hasher {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Lower-case hex.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 impl Hasher {
@@ -54,7 +88,7 @@ impl Hasher {
     /// The checksums of all bytes added.
     #[must_use]
     pub fn finish(self) -> Checksums {
-        Checksums { size: self.size, md5: hex(&self.md5.finalize()), sha256: hex(&self.sha256.finalize()) }
+        Checksums { size: self.size, md5: self.md5.finish(), sha256: self.sha256.finish() }
     }
 }
 

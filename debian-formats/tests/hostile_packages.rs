@@ -6,8 +6,8 @@ use debian_formats::limits::Limits;
 use debian_formats::openpgp::SigningKey;
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
+use liblzma::write::XzEncoder;
 use std::io::Write;
-use xz2::write::XzEncoder;
 
 const CONTROL: &str = "Package: hi\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: hi\n";
 /// The two blocks that end a tar.

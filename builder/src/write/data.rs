@@ -1,11 +1,10 @@
 //! data.tar, and what is learnt while its files are read.
 
-use super::hashing::Hashing;
+use super::hashing::{Hashed, Hashing};
 use super::{BUFFER, InputFile, Packing, WriteError, mtime, threads};
 use crate::entries::{Content, Entry, EntryKind};
 use crate::plan::Plan;
-use debian_formats::checksums::Checksums;
-use debian_formats::deb::{self, Compressor, TarEntry, TarWriteError, TarWriter, tar_size};
+use debian_formats::deb::{self, Compressor, TarEntry, TarWriteError, TarWriter, tar_contents, tar_size};
 use std::fs::File;
 use std::io::{self, BufWriter};
 
@@ -15,7 +14,7 @@ pub(super) struct Data {
     pub(super) file: File,
     /// The text of the control file of that name.
     pub(super) md5sums: String,
-    /// What was read.
+    /// What was read, if that is recorded.
     pub(super) inputs: Vec<InputFile>,
 }
 
@@ -32,19 +31,17 @@ pub(super) fn write(
     let size = tar_size(&headers);
     let threads = threads::choose(packing, size);
     let file = BufWriter::with_capacity(BUFFER, file);
-    let mut tar = TarWriter::new(Compressor::new(file, packing.compression, size, threads).map_err(output)?);
-    let hashing = Hashing::start().map_err(output)?;
-    let mut read = 0;
+    let compressor = Compressor::new(file, packing.compression, size, threads).map_err(output)?;
+    let hashing = Hashing::start(compressor, tar_contents(&headers), packing.record_inputs).map_err(output)?;
+    let mut tar = TarWriter::new(hashing);
     for (header, (path, entry)) in headers.iter().zip(entries()) {
         let owner = (entry.owner.user.as_str(), entry.owner.group.as_str());
         match &entry.kind {
             EntryKind::Directory | EntryKind::Symlink(_) => tar.append(header, owner, &mut io::empty()),
             EntryKind::File(Content::Bytes(bytes)) => tar.append(header, owner, &mut bytes.as_slice()),
-            EntryKind::File(Content::File { path: source, size }) => {
+            EntryKind::File(Content::File { path: source, .. }) => {
                 let failed = |cause| WriteError::SourceFile { path: source.clone(), cause };
-                let mut reader = hashing.reader(File::open(source).map_err(failed)?, *size);
-                read += 1;
-                match tar.append(header, owner, &mut reader) {
+                match tar.append(header, owner, &mut File::open(source).map_err(failed)?) {
                     Err(TarWriteError::Content(cause)) => return Err(failed(cause)),
                     Err(error @ TarWriteError::Changed(_)) => return Err(failed(io::Error::other(error))),
                     outcome => outcome,
@@ -53,25 +50,23 @@ pub(super) fn write(
         }
         .map_err(|error| of_entry(path, error, output))?;
     }
-    let buffer = tar.finish().and_then(Compressor::finish).map_err(output)?;
-    let file = buffer.into_inner().map_err(|error| output(error.into_error()))?;
-    let (md5sums, inputs) = checksums(plan, hashing.finish(read).map_err(output)?);
+    let (compressor, hashed) = tar.finish().and_then(Hashing::finish).map_err(output)?;
+    let file = compressor.finish().map_err(output)?.into_inner().map_err(|error| output(error.into_error()))?;
+    let (md5sums, inputs) = checksums(plan, hashed);
     Ok(Data { file, md5sums, inputs })
 }
 
-/// The text of md5sums, and what the package was made from; `hashed` are the files of the disk, in the plan's order.
-fn checksums(plan: &Plan, hashed: Vec<Checksums>) -> (String, Vec<InputFile>) {
-    let (mut md5sums, mut inputs, mut hashed) = (String::new(), Vec::new(), hashed.into_iter());
-    for (path, entry) in plan.entries().iter() {
-        let md5 = match &entry.kind {
-            EntryKind::Directory | EntryKind::Symlink(_) => continue,
-            EntryKind::File(Content::Bytes(bytes)) => Checksums::of_bytes(bytes).md5,
-            EntryKind::File(Content::File { path: source, .. }) => {
-                let Some(Checksums { size, md5, sha256 }) = hashed.next() else { continue };
-                inputs.push(InputFile { path: source.clone(), size, sha256 });
-                md5
-            }
-        };
+/// The text of md5sums, and what the package was made from; `hashed` are all the files, in the plan's order.
+fn checksums(plan: &Plan, hashed: Vec<Hashed>) -> (String, Vec<InputFile>) {
+    let files = plan.entries().iter().filter_map(|(path, entry)| match &entry.kind {
+        EntryKind::File(content) => Some((path, content)),
+        EntryKind::Directory | EntryKind::Symlink(_) => None,
+    });
+    let (mut md5sums, mut inputs) = (String::new(), Vec::new());
+    for ((path, content), Hashed { md5, sha256 }) in files.zip(hashed) {
+        if let (Content::File { path, size }, Some(sha256)) = (content, sha256) {
+            inputs.push(InputFile { path: path.clone(), size: *size, sha256 });
+        }
         if !plan.is_conffile(path) {
             md5sums.push_str(&format!("{md5}  {path}\n"));
         }
@@ -146,7 +141,7 @@ mod tests {
 
     fn written(files: &[(&Path, u64)]) -> Result<super::super::Written, String> {
         let out = tempfile::tempdir().unwrap();
-        let packing = Packing { compression: Compression::Zstd, threads: NonZeroUsize::new(2) };
+        let packing = Packing { compression: Compression::Zstd, threads: NonZeroUsize::new(2), record_inputs: true };
         let written = super::super::write(&plan(files), out.path(), &[], packing);
         let expected = usize::from(written.is_ok());
         assert_eq!(out.path().read_dir().unwrap().count(), expected, "a whole package, or nothing");

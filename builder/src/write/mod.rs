@@ -7,7 +7,7 @@ mod threads;
 
 use crate::plan::{ControlFile, Plan, plain};
 use data::Data;
-use debian_formats::checksums::{Checksums, Hasher};
+use debian_formats::checksums::Checksums;
 use debian_formats::deb::{
     self, Compression, Compressor, DebError, DebParts, DebProblem, SignatureRole, TarEntry, TarWriteError, TarWriter,
     tar_size,
@@ -15,7 +15,7 @@ use debian_formats::deb::{
 use debian_formats::openpgp::{OpenPgpError, SigningKey};
 use durable_files::{DurableError, Nameless, is_full};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,14 @@ pub enum WriteError {
         /// Why.
         cause: io::Error,
     },
+    /// The finished package cannot be read.
+    #[error("could not read back the package {path}: {cause}")]
+    ReadBack {
+        /// The .deb.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// An entry that tar cannot hold.
     #[error("could not pack /{path}: {cause}")]
     Entry {
@@ -68,9 +76,7 @@ pub enum WriteError {
 pub struct Written {
     /// Where it is.
     pub path: PathBuf,
-    /// Of the whole file.
-    pub checksums: Checksums,
-    /// The source files that are in it, each once, as it was packed; by path.
+    /// The source files that are in it, each once, as it was packed; by path. Empty if they are not recorded.
     pub inputs: Vec<InputFile>,
 }
 
@@ -102,6 +108,8 @@ pub struct Packing {
     pub compression: Compression,
     /// How many threads compress; the bytes do not depend on it. None: as many as the machine has cores and memory for.
     pub threads: Option<NonZeroUsize>,
+    /// Whether the source files are hashed for a `.buildinfo`.
+    pub record_inputs: bool,
 }
 
 /// Writes the package into a folder, which is created if it is absent; signed by every key in its role.
@@ -128,26 +136,21 @@ fn write_into(
     let output = |cause| WriteError::Output { folder: folder.to_owned(), cause };
     durable_files::create_dir(folder, 0o755)?;
     let data = tempfile::tempfile_in(folder).map_err(output)?;
-    let Data { mut file, md5sums, inputs } = data::write(plan, data, packing, &output)?;
+    let Data { file, md5sums, inputs } = data::write(plan, data, packing, &output)?;
     let control = write_control(plan, md5sums, packing).map_err(|error| output(io::Error::other(error)))?;
-    let mut parts =
-        DebParts { compression: packing.compression, control_tar: &control, data_tar: &mut file, time: plan.time() };
-    let sign = |(role, key): &(SignatureRole, SigningKey)| {
-        parts.sign(role.clone(), key).map_err(|error| match error {
-            OpenPgpError::Io(cause) => output(cause),
-            error => WriteError::Sign(error),
-        })
-    };
-    let signatures = signers.iter().map(sign).collect::<Result<Vec<_>, _>>()?;
+    let parts =
+        DebParts { compression: packing.compression, control_tar: &control, data_tar: &file, time: plan.time() };
     let path = folder.join(plan.control().file_name());
-    let mut out = Tee { file: BufWriter::with_capacity(BUFFER, Nameless::new(&path)?), hasher: Hasher::default() };
-    parts.write(&mut out, &path, &signatures).map_err(|DebError { problem, .. }| match problem {
+    let signers: Vec<_> = signers.iter().map(|(role, key)| (role, key)).collect();
+    let mut out = BufWriter::with_capacity(BUFFER, Nameless::new(&path)?);
+    parts.write(&mut out, &path, &signers).map_err(|DebError { problem, .. }| match problem {
         DebProblem::Io(cause) => output(cause),
+        DebProblem::Signature { cause, .. } => WriteError::Sign(cause),
         other => output(io::Error::other(other.to_string())),
     })?;
-    let package = out.file.into_inner().map_err(|error| output(error.into_error()))?;
+    let package = out.into_inner().map_err(|error| output(error.into_error()))?;
     package.commit(0o644)?;
-    Ok(Written { path, checksums: out.hasher.finish(), inputs })
+    Ok(Written { path, inputs })
 }
 
 /// control.tar, compressed.
@@ -177,22 +180,4 @@ fn write_control(plan: &Plan, md5sums: String, packing: Packing) -> Result<Vec<u
 /// The one time of all entries.
 fn mtime(plan: &Plan) -> u64 {
     u64::try_from(plan.time().as_second()).unwrap_or(0)
-}
-
-/// Hashes what is written through it.
-struct Tee {
-    file: BufWriter<Nameless>,
-    hasher: Hasher,
-}
-
-impl Write for Tee {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }

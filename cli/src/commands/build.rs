@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         source_date_epoch: time.as_deref(),
         compression: arguments.compression,
         threads: arguments.threads,
+        record_inputs: arguments.changes,
     };
     let packages = builder::build(&arguments.folder, &options)
         .with_context(|| format!("could not build the package in {}", arguments.folder.display()))?;
@@ -132,9 +133,10 @@ fn tell(
 ) -> Result<()> {
     let (package, version) = (built.control.package(), built.control.version());
     let architecture = built.control.architecture();
+    let size = built.path.metadata().with_context(|| format!("could not read {}", built.path.display()))?.len();
     eprintln!(
         "built {package} {version} for {architecture}, {}, dated {} ({})",
-        report::size(built.checksums.size),
+        report::size(size),
         built.time,
         built.dated_by
     );
@@ -147,8 +149,8 @@ fn tell(
         "package": package.as_str(),
         "version": version.as_str(),
         "architecture": architecture.as_str(),
-        "size": built.checksums.size,
-        "sha256": built.checksums.sha256,
+        "size": size,
+        "sha256": built.checksums()?.sha256,
         "time": built.time.to_string(),
         "signatures": signatures
             .iter()

@@ -141,7 +141,7 @@ fn release(
                 plan.version()
             ))
         })?;
-        if answer.sha256 != built.checksums.sha256 {
+        if answer.sha256 != built.checksums()?.sha256 {
             bail!(
                 "{} says that it holds another file than {}; look into its log",
                 server.address(),
@@ -210,6 +210,7 @@ fn options<'a>(
         source_date_epoch,
         compression: None,
         threads: None,
+        record_inputs: true,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Compressing a tar on several threads, into bytes that do not depend on how many they are.
 
 use super::Compression;
+use liblzma::stream::{Action, Check, MtStreamBuilder, Status, Stream};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use xz2::stream::{Action, Check, MtStreamBuilder, Status, Stream};
 use zstd::zstd_safe::CParameter;
 
 /// xz's own level, and dpkg-deb's.
@@ -109,7 +109,7 @@ fn xz_blocks(size: u64) -> u64 {
     }
 }
 
-/// xz2's own writer would, after an error, first compress all that it was given before it let the error go.
+/// liblzma's own writer would, after an error, first compress all that it was given before it let the error go.
 struct Xz<W> {
     out: W,
     stream: Stream,
@@ -141,9 +141,9 @@ impl<W: Write> Xz<W> {
     }
 }
 
-fn xz_error(error: xz2::stream::Error) -> io::Error {
+fn xz_error(error: liblzma::stream::Error) -> io::Error {
     match error {
-        xz2::stream::Error::Mem => {
+        liblzma::stream::Error::Mem => {
             let text = "there is not enough memory to compress; give fewer --threads, or compress with zstd";
             io::Error::new(io::ErrorKind::OutOfMemory, text)
         }

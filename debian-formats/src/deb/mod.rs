@@ -14,6 +14,7 @@ mod role;
 mod signature;
 mod tar_walk;
 mod tar_write;
+mod unpack;
 mod write;
 
 pub use compression::Compression;
@@ -23,7 +24,7 @@ pub use read::Deb;
 pub use role::SignatureRole;
 pub use signature::{Signer, VerifiedDeb};
 pub use tar_walk::{EntryKind, TarEntry};
-pub use tar_write::{TarWriteError, TarWriter, tar_size};
+pub use tar_write::{TarWriteError, TarWriter, tar_contents, tar_size};
 pub use write::{DebParts, Signature};
 
 use crate::control::ControlError;

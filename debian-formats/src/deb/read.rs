@@ -4,12 +4,13 @@ use super::framing;
 use super::members::{Member, Members};
 use super::role::SignatureRole;
 use super::tar_walk::{EntryKind, TarEntry, Visit, broken, tar_problem, walk_tar};
+use super::unpack::unpacked;
 use super::{DebError, DebProblem};
 use crate::control::Control;
 use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A .deb whose members, control files and data.tar were read once from end to end and found well-formed. Its
@@ -41,7 +42,7 @@ impl Deb {
         let members = Members::scan(&mut file)?;
         framing::check(path, &members.control, limits.control_tar_bytes, &limits)?;
         framing::check(path, &members.data, limits.data_tar_bytes, &limits)?;
-        let control_files = read_control_tar(path, &members.control.name, &limits)?;
+        let control_files = read_control_tar(path, &members.control, &limits)?;
         let text = control_files
             .get("control")
             .ok_or_else(|| tar_problem(&members.control.name, "it holds no file `control`"))?;
@@ -89,7 +90,7 @@ impl Deb {
     /// Visits every entry of data.tar with a reader of its content, after checking its path.
     pub fn for_each_entry(
         &self,
-        mut visit: impl FnMut(&TarEntry, &mut dyn Read) -> std::io::Result<()>,
+        mut visit: impl FnMut(&TarEntry, &mut dyn Read) -> io::Result<()>,
     ) -> Result<(), DebError> {
         let name = &self.members.data.name;
         let outcome = self.walk_data(&mut |entry, content| visit(entry, content).map_err(|error| broken(name, &error)));
@@ -103,7 +104,7 @@ impl Deb {
         self.for_each_entry(|entry, content| {
             if entry.path == wanted && entry.kind == EntryKind::File {
                 if entry.size > limit {
-                    return Err(std::io::Error::other(format!("{wanted} is larger than {limit} bytes")));
+                    return Err(io::Error::other(format!("{wanted} is larger than {limit} bytes")));
                 }
                 let mut bytes = Vec::new();
                 content.read_to_end(&mut bytes)?;
@@ -126,10 +127,8 @@ impl Deb {
     }
 
     /// A member's content.
-    pub(super) fn content(&self, member: &Member) -> std::io::Result<impl Read + use<>> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(member.offset))?;
-        Ok(file.take(member.size))
+    pub(super) fn content(&self, member: &Member) -> io::Result<impl Read + use<>> {
+        content(&self.path, member)
     }
 
     pub(super) fn members(&self) -> &Members {
@@ -150,10 +149,9 @@ impl Deb {
     }
 
     fn walk_data(&self, visit: Visit<'_>) -> Result<(), DebProblem> {
-        let mut package = open_debpkg(&self.path)?;
-        let data = package.data().map_err(|error| tar_problem(&self.members.data.name, &error.to_string()))?;
-        let name = &self.members.data.name;
-        walk_tar(data.into_inner(), name, self.limits.data_tar_bytes, &self.limits, visit)
+        let data = &self.members.data;
+        let tar = unpacked(&data.name, content(&self.path, data)?)?;
+        walk_tar(tar, &data.name, self.limits.data_tar_bytes, &self.limits, visit)
     }
 }
 
@@ -173,17 +171,19 @@ fn check_control_text(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn open_debpkg(path: &Path) -> Result<debpkg::DebPkg<BufReader<File>>, DebProblem> {
-    debpkg::DebPkg::parse(BufReader::with_capacity(1 << 18, File::open(path)?))
-        .map_err(|error| DebProblem::Archive(error.to_string()))
+/// A member's content.
+fn content(path: &Path, member: &Member) -> io::Result<impl Read + use<>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(member.offset))?;
+    Ok(file.take(member.size))
 }
 
-fn read_control_tar(path: &Path, member: &str, limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>, DebProblem> {
-    let mut package = open_debpkg(path)?;
-    let control = package.control().map_err(|error| tar_problem(member, &error.to_string()))?;
+fn read_control_tar(path: &Path, control: &Member, limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>, DebProblem> {
+    let member = &control.name;
+    let tar = unpacked(member, content(path, control)?)?;
     let mut files = BTreeMap::new();
     let limit = limits.control_file_bytes;
-    walk_tar(control.into_inner(), member, limits.control_tar_bytes, limits, &mut |entry, content| {
+    walk_tar(tar, member, limits.control_tar_bytes, limits, &mut |entry, content| {
         match entry.kind {
             EntryKind::Directory if entry.path.is_empty() => return Ok(()),
             EntryKind::File if !entry.path.contains('/') => {}

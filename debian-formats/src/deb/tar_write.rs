@@ -3,6 +3,7 @@
 
 use super::{EntryKind, TarEntry};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 const BLOCK: u64 = 512;
 /// The longest name that fits a header; a longer one stands in an entry of its own.
@@ -89,13 +90,29 @@ impl<W: Write> TarWriter<W> {
 
 /// The length of a tar of these entries, to the byte.
 pub fn tar_size<'a>(entries: impl IntoIterator<Item = &'a TarEntry>) -> u64 {
-    let padded = |size: u64| size.div_ceil(BLOCK).saturating_mul(BLOCK);
-    let long = |name: String| if name.len() > NAME { BLOCK + padded(name.len() as u64 + 1) } else { 0 };
-    let of_entry = |entry: &TarEntry| {
-        let names = long(name_of(entry)) + link_of(entry).map_or(0, long);
-        padded(content_size(entry)).saturating_add(names + BLOCK)
+    entries.into_iter().map(size_of).fold(END, u64::saturating_add)
+}
+
+/// Where the content of each file among these entries stands in their tar.
+pub fn tar_contents<'a>(entries: impl IntoIterator<Item = &'a TarEntry>) -> Vec<Range<u64>> {
+    let mut end = 0u64;
+    let place = |entry: &TarEntry| {
+        end = end.saturating_add(size_of(entry));
+        let start = end - padded(content_size(entry));
+        (entry.kind == EntryKind::File).then(|| start..start + entry.size)
     };
-    entries.into_iter().map(of_entry).fold(END, u64::saturating_add)
+    entries.into_iter().filter_map(place).collect()
+}
+
+/// An entry with all that stands before and behind its content.
+fn size_of(entry: &TarEntry) -> u64 {
+    let long = |name: String| if name.len() > NAME { BLOCK + padded(name.len() as u64 + 1) } else { 0 };
+    let names = long(name_of(entry)) + link_of(entry).map_or(0, long);
+    padded(content_size(entry)).saturating_add(names + BLOCK)
+}
+
+fn padded(size: u64) -> u64 {
+    size.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
 /// All of a header but its names and its checksum.
@@ -156,8 +173,11 @@ struct ExactSize<'a> {
 impl Read for ExactSize<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Ok(0);
+        }
         match self.inner.read(&mut buffer[..want]) {
-            Ok(0) if want > 0 => self.fail(TarWriteError::Changed("shorter")),
+            Ok(0) => self.fail(TarWriteError::Changed("shorter")),
             Ok(got) => {
                 self.left -= got as u64;
                 Ok(got)
@@ -202,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_known_before_writing() {
+    fn sizes_and_places_are_known_before_writing() {
         let long = |length: usize| "n".repeat(length);
         let names = [3, 97, 98, 99, 100, 101, 510, 511, 512, 600, 2000];
         for (names, size) in names.iter().flat_map(|name| [0, 1, 511, 512, 513, 70_000].map(|size| (*name, size))) {
@@ -214,7 +234,11 @@ mod tests {
                 entry(&long(names), EntryKind::HardLink(long(names)), 0),
             ];
             let content = vec![b'x'; usize::try_from(size).unwrap()];
-            assert_eq!(write(&entries, &content).unwrap().len() as u64, tar_size(&entries), "{names} {size}");
+            let tar = write(&entries, &content).unwrap();
+            assert_eq!(tar.len() as u64, tar_size(&entries), "{names} {size}");
+            let places = tar_contents(&entries);
+            let place = |range: &Range<u64>| &tar[range.start as usize..range.end as usize];
+            assert_eq!(places.iter().map(place).collect::<Vec<_>>(), [content], "{names} {size}");
         }
     }
 

@@ -2,11 +2,15 @@
 
 use super::role::SignatureRole;
 use super::{Compression, DebError, DebProblem};
-use crate::openpgp::SigningKey;
+use crate::openpgp::{OpenPgpError, SigningKey};
 use jiff::Timestamp;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// Bytes that are read from the disk at once.
+const BUFFER: usize = 1 << 17;
 
 /// The finished parts of a package, ready to be signed and written.
 pub struct DebParts<'a> {
@@ -14,8 +18,8 @@ pub struct DebParts<'a> {
     pub compression: Compression,
     /// control.tar, compressed.
     pub control_tar: &'a [u8],
-    /// data.tar, compressed; read from its beginning.
-    pub data_tar: &'a mut File,
+    /// data.tar, compressed.
+    pub data_tar: &'a File,
     /// The members' time, and the signature's unless the key is younger.
     pub time: Timestamp,
 }
@@ -37,32 +41,66 @@ pub(super) fn member_header(name: &str, size: u64, time: Timestamp) -> ar::Heade
 const DEBIAN_BINARY: &[u8] = b"2.0\n";
 
 impl DebParts<'_> {
-    /// Signs the three payload members in a role.
-    pub fn sign(&mut self, role: SignatureRole, key: &SigningKey) -> Result<Signature, crate::openpgp::OpenPgpError> {
-        self.data_tar.seek(SeekFrom::Start(0))?;
-        let payload = DEBIAN_BINARY.chain(self.control_tar).chain(&mut *self.data_tar);
-        Ok(Signature { role, bytes: key.sign_detached(payload, self.time)? })
+    /// Writes the archive, signed by every key in its role. `path` only names it in errors.
+    pub fn write(
+        &self,
+        out: &mut impl Write,
+        path: &Path,
+        signers: &[(&SignatureRole, &SigningKey)],
+    ) -> Result<(), DebError> {
+        self.write_members(out, signers).map_err(|problem| DebError { path: path.to_owned(), problem })
     }
 
-    /// Writes the archive. `path` only names it in errors.
-    pub fn write(&mut self, out: &mut impl Write, path: &Path, signatures: &[Signature]) -> Result<(), DebError> {
-        self.write_members(out, signatures)
-            .map_err(|error| DebError { path: path.to_owned(), problem: DebProblem::Io(error) })
-    }
-
-    fn write_members(&mut self, out: &mut impl Write, signatures: &[Signature]) -> io::Result<()> {
+    /// The signatures stand behind what they sign, so both can be made at once.
+    fn write_members(&self, out: &mut impl Write, signers: &[(&SignatureRole, &SigningKey)]) -> Result<(), DebProblem> {
         let mut archive = ar::Builder::new(out);
-        let header = member_header;
-        let name = |stem: &str| format!("{stem}.tar.{}", self.compression.extension());
-        archive.append(&header("debian-binary", DEBIAN_BINARY.len() as u64, self.time), DEBIAN_BINARY)?;
-        archive.append(&header(&name("control"), self.control_tar.len() as u64, self.time), self.control_tar)?;
-        let data_size = self.data_tar.seek(SeekFrom::End(0))?;
-        self.data_tar.seek(SeekFrom::Start(0))?;
-        archive.append(&header(&name("data"), data_size, self.time), &mut *self.data_tar)?;
+        let signatures: Vec<Signature> = std::thread::scope(|scope| {
+            let signing: Vec<_> = signers.iter().map(|(role, key)| scope.spawn(|| self.sign(role, key))).collect();
+            self.write_payload(&mut archive)?;
+            let stopped = || io::Error::other("the thread that signs stopped; this is a bug, please report it");
+            signing.into_iter().map(|thread| thread.join().map_err(|_| stopped())?).collect::<Result<_, DebProblem>>()
+        })?;
         for signature in signatures {
-            let name = signature.role.member_name();
-            archive.append(&header(&name, signature.bytes.len() as u64, self.time), signature.bytes.as_slice())?;
+            let header = member_header(&signature.role.member_name(), signature.bytes.len() as u64, self.time);
+            archive.append(&header, signature.bytes.as_slice())?;
         }
-        archive.into_inner()?.flush()
+        Ok(archive.into_inner()?.flush()?)
+    }
+
+    fn write_payload(&self, archive: &mut ar::Builder<impl Write>) -> io::Result<()> {
+        let name = |stem: &str| format!("{stem}.tar.{}", self.compression.extension());
+        let header = |name: &str, size| member_header(name, size, self.time);
+        archive.append(&header("debian-binary", DEBIAN_BINARY.len() as u64), DEBIAN_BINARY)?;
+        archive.append(&header(&name("control"), self.control_tar.len() as u64), self.control_tar)?;
+        archive.append(&header(&name("data"), self.data_tar.metadata()?.len()), self.data())
+    }
+
+    /// Signs the three payload members.
+    fn sign(&self, role: &SignatureRole, key: &SigningKey) -> Result<Signature, DebProblem> {
+        let payload = DEBIAN_BINARY.chain(self.control_tar).chain(self.data());
+        let bytes = key.sign_detached(payload, self.time).map_err(|cause| match cause {
+            OpenPgpError::Io(error) => DebProblem::Io(error),
+            cause => DebProblem::Signature { role: role.clone(), cause },
+        })?;
+        Ok(Signature { role: role.clone(), bytes })
+    }
+
+    /// data.tar from its beginning.
+    fn data(&self) -> impl Read {
+        BufReader::with_capacity(BUFFER, At { file: self.data_tar, offset: 0 })
+    }
+}
+
+/// Reads a file at a place of its own, so that several may read it at once.
+struct At<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.file.read_at(buffer, self.offset)?;
+        self.offset += got as u64;
+        Ok(got)
     }
 }

@@ -7,9 +7,9 @@ use debian_formats::release::IndexFile;
 use debian_formats::{Architecture, PackageName, Version};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use liblzma::write::XzEncoder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
-use xz2::write::XzEncoder;
 
 /// Architectures that every suite has an index for, so that a device finds one before the first package is there.
 pub(super) const DEFAULT_ARCHITECTURES: [&str; 3] = ["amd64", "arm64", "armhf"];
@@ -143,7 +143,7 @@ mod tests {
         let (mut gz, mut xz) = (Vec::new(), Vec::new());
         let packed = |suffix: &str| content(&indexes, &format!("main/binary-amd64/Packages{suffix}"));
         flate2::read::GzDecoder::new(&packed(".gz")[..]).read_to_end(&mut gz).unwrap();
-        xz2::read::XzDecoder::new(&packed(".xz")[..]).read_to_end(&mut xz).unwrap();
+        liblzma::read::XzDecoder::new(&packed(".xz")[..]).read_to_end(&mut xz).unwrap();
         assert_eq!((gz, xz), (plain.to_vec(), plain.to_vec()));
     }
 }

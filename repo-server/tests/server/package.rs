@@ -58,7 +58,7 @@ impl Package {
         let control = tar("control", control.as_bytes());
         let mut data = tempfile::tempfile().unwrap();
         data.write_all(&tar(self.path, &self.content)).unwrap();
-        archive(&control, &mut data, key)
+        archive(&control, &data, key)
     }
 }
 
@@ -74,10 +74,11 @@ fn tar(path: &str, content: &[u8]) -> Vec<u8> {
     tar.finish().and_then(Compressor::finish).unwrap()
 }
 
-fn archive(control: &[u8], data: &mut File, key: Option<&SigningKey>) -> Vec<u8> {
-    let mut parts = DebParts { compression: Compression::Xz, control_tar: control, data_tar: data, time: time() };
-    let signatures: Vec<_> = key.map(|key| parts.sign(SignatureRole::origin(), key).unwrap()).into_iter().collect();
+fn archive(control: &[u8], data: &File, key: Option<&SigningKey>) -> Vec<u8> {
+    let parts = DebParts { compression: Compression::Xz, control_tar: control, data_tar: data, time: time() };
+    let origin = SignatureRole::origin();
+    let signers: Vec<_> = key.map(|key| (&origin, key)).into_iter().collect();
     let mut deb = Vec::new();
-    parts.write(&mut deb, Path::new("test.deb"), &signatures).unwrap();
+    parts.write(&mut deb, Path::new("test.deb"), &signers).unwrap();
     deb
 }

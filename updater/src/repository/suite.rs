@@ -103,7 +103,7 @@ fn unpack(bytes: &[u8], path: &str, size: u64) -> std::io::Result<Vec<u8>> {
     // One byte more than promised, so that too much is noticed.
     let bound = size.saturating_add(1);
     if path.ends_with(".xz") {
-        xz2::read::XzDecoder::new(bytes).take(bound).read_to_end(&mut text)?;
+        liblzma::read::XzDecoder::new(bytes).take(bound).read_to_end(&mut text)?;
     } else if path.ends_with(".gz") {
         flate2::read::MultiGzDecoder::new(bytes).take(bound).read_to_end(&mut text)?;
     } else {
