@@ -13,6 +13,8 @@ const XZ_BLOCK: u64 = 24 << 20;
 
 /// zstd's own level, and dpkg-deb's.
 const ZSTD_LEVEL: i32 = 3;
+/// Half the table of that level, which then fits a core's own cache: a tenth faster, and less than one percent larger.
+const ZSTD_HASH_LOG: u32 = 16;
 /// Every thread works on one such piece, and some more wait: few megabytes, so that many threads take little memory.
 const ZSTD_JOB: u32 = 2 << 20;
 /// More than can be fed by one thread that reads and hashes.
@@ -41,7 +43,9 @@ impl<W: Write> Compressor<W> {
             }
             Compression::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;
-                encoder.include_checksum(true)?;
+                // As dpkg-deb: whatever leads to a package tells its SHA-256.
+                encoder.include_checksum(false)?;
+                encoder.set_parameter(CParameter::HashLog(ZSTD_HASH_LOG))?;
                 // One thread of the library's, too, cuts the content into jobs; none at all would not.
                 encoder.multithread(u32::try_from(threads.get().min(ZSTD_THREADS)).unwrap_or(1))?;
                 encoder.set_parameter(CParameter::JobSize(ZSTD_JOB))?;
