@@ -47,8 +47,8 @@ pub struct Hasher {
 #[derive(Default)]
 pub struct Md5Hasher(Md5);
 
-/// SHA-256 alone.
-#[derive(Default)]
+/// SHA-256 alone. A copy goes on from where the original stands.
+#[derive(Debug, Clone, Default)]
 pub struct Sha256Hasher(Sha256);
 
 impl Md5Hasher {

@@ -20,6 +20,7 @@ pub mod packages;
 pub mod relation;
 pub mod release;
 pub mod version;
+pub mod xz_blocks;
 
 pub use names::{Architecture, PackageName};
 pub use version::Version;

@@ -82,6 +82,22 @@ checked_name!(
     "use a-z, 0-9 and '-', at most 64 characters, beginning with a letter or digit"
 );
 
+checked_name!(
+    /// A component of a suite, such as `main`.
+    ComponentName,
+    "component",
+    is_lowercase_word,
+    "use a-z, 0-9 and '-', at most 64 characters, beginning with a letter or digit"
+);
+
+impl ComponentName {
+    /// `main`, where packages are unless somebody says otherwise.
+    #[must_use]
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+}
+
 impl Architecture {
     /// `all`: for every machine.
     #[must_use]

@@ -4,7 +4,7 @@ use crate::error::DurableError;
 use crate::replace::{Replacement, folder_of, sync_dir};
 use rustix::fs::{AtFlags, CWD, OFlags, linkat};
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,15 @@ impl Nameless {
         Ok(Self { kind })
     }
 
+    /// The file itself.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        match &self.kind {
+            Kind::Nameless { file, .. } => file,
+            Kind::Named(replacement) => replacement.file(),
+        }
+    }
+
     /// Flushes it to the disk and puts it in place, over what stands there.
     pub fn commit(self, mode: u32) -> Result<(), DurableError> {
         let (target, file) = match self.kind {
@@ -65,25 +74,10 @@ fn name(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-impl Write for Nameless {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.kind {
-            Kind::Nameless { file, .. } => file.write(bytes),
-            Kind::Named(replacement) => replacement.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.kind {
-            Kind::Nameless { file, .. } => file.flush(),
-            Kind::Named(replacement) => replacement.flush(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = folder.read_dir().unwrap();
@@ -96,8 +90,8 @@ mod tests {
         let path = folder.path().join("a");
         for content in ["one", "two"] {
             let before = names(folder.path());
-            let mut file = Nameless::new(&path).unwrap();
-            file.write_all(content.as_bytes()).unwrap();
+            let file = Nameless::new(&path).unwrap();
+            file.file().write_all(content.as_bytes()).unwrap();
             assert_eq!(names(folder.path()), before);
             file.commit(0o640).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);

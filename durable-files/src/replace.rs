@@ -55,6 +55,13 @@ impl Replacement {
     }
 }
 
+impl Replacement {
+    /// The file itself.
+    pub(crate) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+}
+
 impl Write for Replacement {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)

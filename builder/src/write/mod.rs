@@ -142,13 +142,14 @@ fn write_into(
         DebParts { compression: packing.compression, control_tar: &control, data_tar: &file, time: plan.time() };
     let path = folder.join(plan.control().file_name());
     let signers: Vec<_> = signers.iter().map(|(role, key)| (role, key)).collect();
-    let mut out = BufWriter::with_capacity(BUFFER, Nameless::new(&path)?);
+    let package = Nameless::new(&path)?;
+    let mut out = BufWriter::with_capacity(BUFFER, package.file());
     parts.write(&mut out, &path, &signers).map_err(|DebError { problem, .. }| match problem {
         DebProblem::Io(cause) => output(cause),
         DebProblem::Signature { cause, .. } => WriteError::Sign(cause),
         other => output(io::Error::other(other.to_string())),
     })?;
-    let package = out.into_inner().map_err(|error| output(error.into_error()))?;
+    out.into_inner().map_err(|error| output(error.into_error()))?;
     package.commit(0o644)?;
     Ok(Written { path, inputs })
 }

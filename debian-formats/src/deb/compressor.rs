@@ -47,7 +47,8 @@ impl<W: Write> Compressor<W> {
                 encoder.include_checksum(false)?;
                 encoder.set_parameter(CParameter::HashLog(ZSTD_HASH_LOG))?;
                 // One thread of the library's, too, cuts the content into jobs; none at all would not.
-                encoder.multithread(u32::try_from(threads.get().min(ZSTD_THREADS)).unwrap_or(1))?;
+                // One more than cores, as they wait for what they are fed.
+                encoder.multithread(u32::try_from((threads.get() + 1).min(ZSTD_THREADS)).unwrap_or(1))?;
                 encoder.set_parameter(CParameter::JobSize(ZSTD_JOB))?;
                 encoder.set_pledged_src_size(Some(size))?;
                 Kind::Zstd(encoder)

@@ -9,6 +9,7 @@
 use super::DebProblem;
 use super::members::Member;
 use crate::limits::Limits;
+use crate::xz_blocks::varint;
 use flate2::bufread::GzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -182,18 +183,4 @@ impl Frame<'_> {
         }
         Ok(())
     }
-}
-
-/// §1.2: seven bits a byte, the lowest first; the highest bit says that more follow.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..63).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }

@@ -22,6 +22,7 @@ pub struct Deb {
     members: Members,
     control: Control,
     control_files: BTreeMap<String, Vec<u8>>,
+    entries: Vec<TarEntry>,
 }
 
 impl Deb {
@@ -50,15 +51,16 @@ impl Deb {
             .map_err(|_| tar_problem(&members.control.name, "the control file is not UTF-8"))?;
         check_control_text(text).map_err(|problem| tar_problem(&members.control.name, problem))?;
         let control = text.parse()?;
-        let deb = Self { path: path.to_owned(), limits, members, control, control_files };
-        let mut entries = 0;
-        deb.walk_data(&mut |_, _| {
-            entries += 1;
+        let mut deb = Self { path: path.to_owned(), limits, members, control, control_files, entries: Vec::new() };
+        let mut entries = Vec::new();
+        deb.walk_data(&mut |entry, _| {
+            entries.push(entry.clone());
             Ok(())
         })?;
+        deb.entries = entries;
         // dpkg-deb writes at least the root. Without any entry, zeros at the end of an uncompressed control.tar could
         // be moved here, and the package would install nothing.
-        if entries == 0 {
+        if deb.entries.is_empty() {
             return Err(tar_problem(&deb.members.data.name, "it is empty; even a package without files holds `./`"));
         }
         Ok(deb)
@@ -80,6 +82,12 @@ impl Deb {
     #[must_use]
     pub fn control_file(&self, name: &str) -> Option<&[u8]> {
         self.control_files.get(name).map(Vec::as_slice)
+    }
+
+    /// The entries of data.tar, in their order.
+    #[must_use]
+    pub fn entries(&self) -> &[TarEntry] {
+        &self.entries
     }
 
     /// The roles of the signatures it carries, checked or not.

@@ -5,7 +5,7 @@ use super::{Compression, DebError, DebProblem};
 use crate::openpgp::{OpenPgpError, SigningKey};
 use jiff::Timestamp;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -72,7 +72,11 @@ impl DebParts<'_> {
         let header = |name: &str, size| member_header(name, size, self.time);
         archive.append(&header("debian-binary", DEBIAN_BINARY.len() as u64), DEBIAN_BINARY)?;
         archive.append(&header(&name("control"), self.control_tar.len() as u64), self.control_tar)?;
-        archive.append(&header(&name("data"), self.data_tar.metadata()?.len()), self.data())
+        // Between two files the system copies by itself, unless it is read through a buffer of ours. This is the only
+        // reader that moves the file's own position.
+        let mut data = self.data_tar;
+        data.rewind()?;
+        archive.append(&header(&name("data"), data.metadata()?.len()), data)
     }
 
     /// Signs the three payload members.

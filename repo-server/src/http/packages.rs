@@ -4,11 +4,12 @@ use super::problem::Problem;
 use super::state::ServerState;
 use crate::repository::{Piece, PublishError};
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use debian_formats::names::SuiteName;
+use debian_formats::names::{ComponentName, SuiteName};
 use http_body_util::BodyExt as _;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -23,12 +24,28 @@ const PIECES: usize = 16;
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// `POST /api/v1/suites/<suite>/packages`, the .deb as body.
-pub(super) async fn publish(State(state): State<ServerState>, Path(suite): Path<String>, request: Request) -> Response {
+/// What may stand behind the `?`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadQuery {
+    /// Absent: `main`.
+    #[serde(default = "ComponentName::main")]
+    component: ComponentName,
+}
+
+/// `POST /api/v1/suites/<suite>/packages?component=<component>`, the .deb as body.
+pub(super) async fn publish(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    query: Result<Query<UploadQuery>, QueryRejection>,
+    request: Request,
+) -> Response {
     let (head, mut body) = request.into_parts();
     // Who asks, and for what, is settled before the first byte of the body is read.
-    let suite = match admit(&state, &suite, &head.headers).await {
-        Ok(suite) => suite,
+    let query = query.map_err(|rejection| Problem::bad_query(rejection.body_text()));
+    let admitted = admit(&state, &suite, &head.headers).await.and_then(|suite| Ok((suite, query?.0.component)));
+    let (suite, component) = match admitted {
+        Ok(admitted) => admitted,
         Err(problem) => {
             // A client that waits for `100 Continue` has sent nothing yet.
             if !head.headers.contains_key(header::EXPECT) {
@@ -38,7 +55,7 @@ pub(super) async fn publish(State(state): State<ServerState>, Path(suite): Path<
         }
     };
     let (sender, pieces) = mpsc::channel(PIECES);
-    let (published, ()) = tokio::join!(state.repository.publish(&suite, pieces), feed(&mut body, sender));
+    let (published, ()) = tokio::join!(state.repository.publish(&suite, &component, pieces), feed(&mut body, sender));
     match published {
         Ok(published) => {
             let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };

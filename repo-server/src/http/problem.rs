@@ -50,6 +50,10 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "Bad request", detail)
     }
 
+    pub(super) fn bad_query(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad request", format!("{detail}; this address takes `component`"))
+    }
+
     pub(super) fn too_large(limit: u64) -> Self {
         PublishError::TooLarge { limit }.into()
     }
@@ -90,6 +94,8 @@ impl From<PublishError> for Problem {
                 let detail = format!("{text}, and nothing was changed; send the package again");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Published at the same time", detail)
             }
+            E::NotInSuite { .. } => Self::not_found(text),
+            E::Busy { .. } => Self::new(StatusCode::CONFLICT, "Upload in progress", text),
             E::Disk(_) | E::Store(_) | E::Indexes(_) | E::Signing(_) | E::Stopped(_) => Self::internal(&error),
         }
     }

@@ -1,11 +1,16 @@
 //! Answers with files from memory: validators, 304, caching (RFC 9110 §8.8, §13).
 
-use crate::repository::ServedFile;
-use axum::body::Body;
+use crate::repository::{Rope, ServedFile};
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use debian_formats::date::parse_release_date;
+use hyper::body::{Frame, SizeHint};
 use jiff::Timestamp;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// The entity tag of a content: its SHA-256.
 pub(super) fn entity_tag(sha256: &str) -> String {
@@ -18,7 +23,7 @@ pub(super) fn respond(file: &ServedFile, content_type: &'static str, request: &H
     let mut response = if is_known(request, &tag, file.modified) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Body::from(file.content.clone()).into_response()
+        Body::new(Pieces::of(&file.content)).into_response()
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -29,6 +34,41 @@ pub(super) fn respond(file: &ServedFile, content_type: &'static str, request: &H
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(file.immutable)));
     response
+}
+
+/// No write to a socket is larger: a peer that reads slowly must not make it be copied again and again.
+const PIECE: usize = 1 << 20;
+
+/// A file in memory on its way out.
+struct Pieces {
+    pieces: std::vec::IntoIter<Bytes>,
+    left: u64,
+}
+
+impl Pieces {
+    fn of(content: &Rope) -> Self {
+        Self { pieces: content.range(0..content.size(), PIECE).into_iter(), left: content.size() }
+    }
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.pieces.next().map(|piece| {
+            self.left -= piece.len() as u64;
+            Ok(Frame::data(piece))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }
 
 /// A proxy may keep what never changes, and must ask again for everything else.

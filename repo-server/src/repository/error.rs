@@ -1,6 +1,7 @@
 //! Why an upload was not published.
 
 use super::store::StoreError;
+use super::suites::Selection;
 use debian_formats::deb::DebProblem;
 use debian_formats::names::{NameError, SuiteName};
 use debian_formats::openpgp::OpenPgpError;
@@ -13,6 +14,14 @@ pub enum PublishError {
     /// There is no such suite.
     #[error("there is no suite {0} on this server")]
     UnknownSuite(SuiteName),
+    /// The suite holds no such package.
+    #[error("the suite {suite} holds no {selection}")]
+    NotInSuite {
+        /// Which suite.
+        suite: SuiteName,
+        /// What was looked for.
+        selection: Selection,
+    },
     /// The upload is larger than allowed.
     #[error("the package is larger than {limit} bytes, which is this server's limit")]
     TooLarge {
@@ -43,6 +52,12 @@ pub enum PublishError {
         /// Where it lies.
         filename: String,
     },
+    /// The same file is on its way in from somebody else.
+    #[error("{filename} is being uploaded by somebody else at the same time; try again in a while")]
+    Busy {
+        /// Its place in the pool.
+        filename: String,
+    },
     /// A file could not be written or read.
     #[error(transparent)]
     Disk(#[from] DurableError),
@@ -61,6 +76,11 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether another publication was faster: what this one was decided on may no longer hold.
+    pub(super) fn is_raced(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Raced(_) | StoreError::NotHeld(_)) | Self::Busy { .. })
+    }
+
     /// Whether the disk was full.
     pub(crate) fn is_full(&self) -> bool {
         match self {

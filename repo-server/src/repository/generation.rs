@@ -1,5 +1,6 @@
 //! One published state of a suite.
 
+use super::index::{IndexFiles, Parts};
 use debian_formats::release::{IndexFile, SignedRelease};
 use jiff::Timestamp;
 
@@ -13,7 +14,8 @@ pub(super) struct Generation {
     release: String,
     inrelease: String,
     release_gpg: String,
-    files: Vec<IndexFile>,
+    parts: Parts,
+    files: IndexFiles,
 }
 
 /// A generation's columns in the database.
@@ -27,7 +29,7 @@ pub(super) struct GenerationRow {
 }
 
 impl Generation {
-    pub(super) fn signed(number: i64, signed: &SignedRelease) -> Self {
+    pub(super) fn signed(number: i64, signed: &SignedRelease, parts: Parts, files: IndexFiles) -> Self {
         let release = signed.release();
         Self {
             number,
@@ -37,13 +39,16 @@ impl Generation {
             release: signed.text().to_owned(),
             inrelease: signed.inrelease().to_owned(),
             release_gpg: signed.detached().to_owned(),
-            files: release.files.clone(),
+            parts,
+            files,
         }
     }
 
-    pub(super) fn stored(row: GenerationRow, files: Vec<IndexFile>) -> Self {
+    /// One of the database. Index files that its Release does not vouch for are not served.
+    pub(super) fn stored(row: GenerationRow, listed: &[IndexFile], parts: Parts, files: IndexFiles) -> Self {
         let GenerationRow { number, date, valid_until, release, inrelease, release_gpg } = row;
-        Self { number, date, valid_until, release, inrelease, release_gpg, files }
+        let files = if files.listed == listed { files } else { IndexFiles::default() };
+        Self { number, date, valid_until, release, inrelease, release_gpg, parts, files }
     }
 
     pub(super) fn number(&self) -> i64 {
@@ -58,8 +63,17 @@ impl Generation {
         self.valid_until
     }
 
-    pub(super) fn files(&self) -> &[IndexFile] {
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(super) fn files(&self) -> &IndexFiles {
         &self.files
+    }
+
+    /// Whether its index files are at hand: there is no Release without any.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.files.listed.is_empty()
     }
 
     /// The three signed forms and the names they are served under.

@@ -5,13 +5,15 @@ use super::pool;
 use super::store::Package;
 use bytes::Bytes;
 use debian_formats::checksums::{Checksums, Hasher};
-use debian_formats::deb::{Deb, DebProblem, SignatureRole};
+use debian_formats::deb::{Deb, DebProblem, EntryKind, SignatureRole, TarEntry};
 use debian_formats::limits::Limits;
+use debian_formats::names::ComponentName;
 use debian_formats::openpgp::Keyring;
 use debian_formats::packages::PackageEntry;
 use durable_files::{DurableError, Replacement};
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A piece of an upload, in order.
@@ -61,12 +63,17 @@ pub(super) fn receive(folder: &Path, limit: u64, mut pieces: Pieces) -> Result<R
 /// An upload whose content and signature were found good.
 pub(super) struct Checked {
     file: Replacement,
-    pub(super) package: Package,
+    pub(super) package: Arc<Package>,
 }
 
 impl Received {
     /// Reads the package through and demands a signature by a known package key. Blocks.
-    pub(super) fn check(self, package_keys: &Keyring, limits: Limits) -> Result<Checked, PublishError> {
+    pub(super) fn check(
+        self,
+        package_keys: &Keyring,
+        limits: Limits,
+        component: &ComponentName,
+    ) -> Result<Checked, PublishError> {
         let Self { file, checksums } = self;
         let refused = |problem| match problem {
             DebProblem::Io(source) => {
@@ -77,7 +84,7 @@ impl Received {
         let deb = Deb::open(file.path(), limits).map_err(|error| refused(error.problem))?;
         let deb = deb.verify(package_keys, &[SignatureRole::origin()]).map_err(|error| refused(error.problem))?;
         let control = deb.control();
-        let filename = pool::path_of(control).map_err(PublishError::SourceName)?;
+        let filename = pool::path_of(control, component).map_err(PublishError::SourceName)?;
         let signers: Vec<String> = deb.signers().iter().map(|signer| signer.key.to_string()).collect();
         let package = Package {
             name: control.package().to_string(),
@@ -88,9 +95,16 @@ impl Received {
             signed_by: signers.join(" "),
             sha256: checksums.sha256,
             filename,
+            paths: paths_of(deb.entries()),
         };
-        Ok(Checked { file, package })
+        Ok(Checked { file, package: Arc::new(package) })
     }
+}
+
+/// The files and links that a package installs, one on each line, for Contents.
+fn paths_of(entries: &[TarEntry]) -> String {
+    let installed = entries.iter().filter(|entry| entry.kind != EntryKind::Directory);
+    installed.map(|entry| format!("{}\n", entry.path)).collect()
 }
 
 impl Checked {

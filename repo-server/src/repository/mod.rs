@@ -1,46 +1,58 @@
 //! The apt repository: suites, their packages, and what readers see of them.
 
-mod blobs;
+mod blocks;
+mod change;
+mod compaction;
 mod error;
 mod generation;
 mod incoming;
-mod indexes;
+mod index;
+mod intake;
 mod pool;
 mod publish;
+mod queue;
 mod schedule;
 mod snapshot;
 mod source_list;
 mod store;
+mod suites;
 
 pub(crate) use error::PublishError;
 pub(crate) use incoming::Piece;
+pub(crate) use index::Rope;
 pub(crate) use snapshot::{ServedFile, SuiteSnapshot};
 pub(crate) use store::StoreError;
 
 use crate::data_dir::DataDir;
-use blobs::Blobs;
+use blocks::Blocks;
 use bytes::Bytes;
+use change::Change;
+use compaction::Compactions;
 use debian_formats::Architecture;
 use debian_formats::limits::Limits;
-use debian_formats::names::{NameError, SuiteName};
+use debian_formats::names::{ComponentName, NameError, SuiteName};
 use debian_formats::openpgp::{Keyring, OpenPgpError, SigningKey};
-use durable_files::DurableError;
 use generation::Generation;
+use index::{Block, Part, Parts};
 use jiff::Timestamp;
+use queue::Queues;
 use sqlx::AnyPool;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use store::Store;
-use tokio::sync::{Mutex, watch};
+use std::time::{Duration, SystemTime};
+use store::{Store, StoredGeneration};
+use tokio::sync::{Notify, watch};
 
 /// How often releases are looked at for renewal, and unneeded index files are removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Tells the time; tests pass their own.
 pub(crate) type Clock = fn() -> Timestamp;
+
+/// Architectures that every suite has an index for, so that a device finds one before the first package is there.
+const DEFAULT_ARCHITECTURES: [&str; 3] = ["amd64", "arm64", "armhf"];
 
 type Suites = Arc<BTreeMap<SuiteName, Arc<SuiteSnapshot>>>;
 
@@ -85,7 +97,7 @@ pub(crate) struct PoolFile {
 pub(crate) struct Repository {
     dir: DataDir,
     store: Store,
-    blobs: Blobs,
+    blocks: Blocks,
     key: Arc<SigningKey>,
     keyring: Bytes,
     armored_key: String,
@@ -93,8 +105,10 @@ pub(crate) struct Repository {
     default_architectures: Vec<Architecture>,
     limits: Limits,
     clock: Clock,
-    /// Held while a suite is published.
-    publishing: Mutex<()>,
+    queues: Queues,
+    compactions: Compactions,
+    /// Told after every publication.
+    published: Notify,
     suites: watch::Sender<Suites>,
 }
 
@@ -114,18 +128,17 @@ impl Repository {
         let repository = Self {
             dir: dir.clone(),
             store: Store::new(database),
-            blobs: Blobs::new(dir.indexes()),
+            blocks: Blocks::new(dir.indexes()),
             keyring: keyring.to_bytes().map_err(wrong(&key_path))?.into(),
             armored_key: keyring.to_armor().map_err(wrong(&key_path))?,
             key: Arc::new(key),
             package_keys,
-            default_architectures: indexes::DEFAULT_ARCHITECTURES
-                .iter()
-                .map(|name| name.parse())
-                .collect::<Result<_, _>>()?,
+            default_architectures: DEFAULT_ARCHITECTURES.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
             limits: Limits::DEFAULT,
             clock,
-            publishing: Mutex::new(()),
+            queues: Queues::default(),
+            compactions: Compactions::default(),
+            published: Notify::new(),
             suites: watch::Sender::new(Suites::default()),
         };
         repository.clear_incoming()?;
@@ -133,15 +146,14 @@ impl Repository {
         for suite in repository.store.suites().await? {
             repository.load_suite(&suite).await?;
         }
-        repository.sweep_blobs().await;
+        repository.sweep_blocks().await;
         Ok(repository)
     }
 
     /// Makes an empty suite and publishes it.
     pub(crate) async fn create_suite(&self, suite: &SuiteName) -> Result<(), PublishError> {
-        let _turn = self.publishing.lock().await;
         self.store.create_suite(suite, (self.clock)()).await?;
-        self.publish_generation(suite, None).await
+        self.publish_generation(suite, vec![]).await
     }
 
     /// The suite as it is now.
@@ -161,8 +173,9 @@ impl Repository {
 
     /// The apt source of a suite, for a repository that the reader finds at `base`.
     pub(crate) fn source_list(&self, suite: &SuiteName, base: &str) -> Option<String> {
-        self.suite(suite)?;
-        Some(source_list::render(base, suite, &self.armored_key))
+        let shown = self.suite(suite)?;
+        let components = shown.newest().map_or(&[][..], |newest| &newest.files().components);
+        Some(source_list::render(base, suite, components, &self.armored_key))
     }
 
     /// A file of the pool. What no package in the database names is not there, whatever lies in the folder.
@@ -172,12 +185,15 @@ impl Repository {
     }
 
     /// Keeps every suite's Release valid and removes what is no longer needed, for ever.
-    pub(crate) async fn maintain(&self) {
-        loop {
-            self.renew_releases((self.clock)()).await;
-            self.sweep_blobs().await;
-            tokio::time::sleep(MAINTENANCE_INTERVAL).await;
-        }
+    pub(crate) async fn maintain(self: &Arc<Self>) {
+        let renewing = async {
+            loop {
+                self.renew_releases((self.clock)()).await;
+                self.sweep_blocks().await;
+                tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+            }
+        };
+        tokio::join!(renewing, self.compact());
     }
 
     fn suites(&self) -> Vec<(SuiteName, Arc<SuiteSnapshot>)> {
@@ -191,38 +207,59 @@ impl Repository {
         });
     }
 
-    /// Shows a suite as the database has it. Should index files be lost or damaged, they are built again from the
+    /// Shows a suite as the database has it. Should index blocks be lost or damaged, they are built again from the
     /// packages' stanzas, under a new Release.
     async fn load_suite(&self, suite: &SuiteName) -> Result<(), OpenError> {
         let snapshot = self.read_suite(suite).await?;
-        let complete = snapshot.is_complete();
+        let is_complete = snapshot.is_complete();
         self.show(suite, snapshot);
-        if !complete {
+        if !is_complete {
             tracing::warn!(%suite, "building the suite's indexes again");
-            self.publish_generation(suite, None).await?;
+            self.publish_generation(suite, vec![]).await?;
         }
         Ok(())
     }
 
-    /// A suite as the database and the index files have it.
+    /// A suite as the database and the stored blocks have it.
     async fn read_suite(&self, suite: &SuiteName) -> Result<SuiteSnapshot, PublishError> {
-        let generations = self.store.generations(suite).await?;
-        let hashes = generations.iter().flat_map(Generation::files).map(|file| file.sha256.clone());
-        let mut blobs = BTreeMap::new();
-        for sha256 in hashes.collect::<BTreeSet<_>>() {
-            let path = self.dir.indexes().join(&sha256);
-            match self.blobs.read(&sha256) {
-                Ok(Some(content)) => {
-                    blobs.insert(sha256, content);
-                }
-                Ok(None) => {
-                    tracing::warn!(%suite, path = %path.display(), "an index file is missing or damaged");
-                    self.blobs.discard(&sha256)?;
-                }
-                Err(source) => return Err(DurableError::Io { action: "read", path, cause: source }.into()),
-            }
+        let stored = self.store.generations(suite).await?;
+        let mut known: BTreeMap<String, Arc<Block>> = BTreeMap::new();
+        if let Some(shown) = self.suite(suite).as_ref().and_then(|shown| shown.newest()) {
+            let blocks = shown.parts().values().flat_map(|part| &part.blocks);
+            known.extend(blocks.map(|block| (block.id.clone(), block.clone())));
         }
-        Ok(SuiteSnapshot::new(generations, blobs))
+        let (blocks, architectures) = (self.blocks.clone(), self.default_architectures.clone());
+        let suite = suite.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut generations: Vec<Arc<Generation>> = Vec::new();
+            for StoredGeneration { row, listed, blocks: names } in stored {
+                let mut parts = Parts::new();
+                for (key, names) in names {
+                    let read = |id: &String| read_block(&blocks, &mut known, id);
+                    let found = names.iter().map(read).collect::<Result<Option<Vec<_>>, _>>()?;
+                    // Without one of its blocks a generation's files are not what its Release says.
+                    parts.insert(key, Part { blocks: found.unwrap_or_default() });
+                }
+                let main = [ComponentName::main()];
+                let before = generations.last().map(|newer| newer.files().clone()).unwrap_or_default();
+                let files = index::build(&parts, (&main, &architectures), &before).map_err(PublishError::Indexes)?;
+                let generation = Generation::stored(row, &listed, parts, files);
+                if !generation.is_complete() {
+                    tracing::warn!(%suite, number = generation.number(), "blocks of an index are missing or damaged");
+                }
+                generations.push(Arc::new(generation));
+            }
+            Ok(SuiteSnapshot::new(generations))
+        })
+        .await?
+    }
+
+    /// The indexes of a suite, made of its packages' stanzas.
+    async fn rebuilt(&self, suite: &SuiteName) -> Result<Parts, PublishError> {
+        let packages = self.store.suite_packages(suite).await?;
+        let changes: Vec<Change> = packages.into_iter().map(Change::Add).collect();
+        let parts = tokio::task::spawn_blocking(move || change::apply(&Parts::new(), &changes));
+        parts.await?.map_err(PublishError::Indexes)
     }
 
     fn clear_incoming(&self) -> Result<(), OpenError> {
@@ -234,21 +271,36 @@ impl Repository {
         Ok(())
     }
 
-    /// Removes index files that no kept generation names.
-    async fn sweep_blobs(&self) {
-        let _turn = self.publishing.lock().await;
-        let needed = match self.store.needed_blobs().await {
+    /// Removes index blocks that no kept generation names.
+    async fn sweep_blocks(&self) {
+        let needed = match self.store.needed_blocks().await {
             Ok(needed) => needed,
             Err(error) => return tracing::warn!(%error, "could not look for unneeded index files"),
         };
-        let blobs = self.blobs.clone();
-        match tokio::task::spawn_blocking(move || blobs.sweep(&needed)).await {
+        let blocks = self.blocks.clone();
+        match tokio::task::spawn_blocking(move || blocks.sweep(&needed, SystemTime::now())).await {
             Ok(Ok(0)) => {}
             Ok(Ok(removed)) => tracing::debug!(removed, "removed unneeded index files"),
             Ok(Err(error)) => tracing::warn!(%error, "could not remove unneeded index files"),
             Err(error) => tracing::warn!(%error, "could not remove unneeded index files"),
         }
     }
+}
+
+fn read_block(
+    blocks: &Blocks,
+    known: &mut BTreeMap<String, Arc<Block>>,
+    id: &str,
+) -> Result<Option<Arc<Block>>, PublishError> {
+    if let Some(block) = known.get(id) {
+        return Ok(Some(block.clone()));
+    }
+    let Some(block) = blocks.read(id)?.map(Arc::new) else {
+        blocks.discard(id)?;
+        return Ok(None);
+    };
+    known.insert(id.to_owned(), block.clone());
+    Ok(Some(block))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OpenError> {

@@ -2,18 +2,15 @@
 
 use debian_formats::PackageName;
 use debian_formats::control::Control;
-use debian_formats::names::NameError;
+use debian_formats::names::{ComponentName, NameError};
 
-/// The only component so far.
-pub(crate) const COMPONENT: &str = "main";
-
-/// `pool/main/<prefix>/<source>/<package>_<version without epoch>_<architecture>.deb`, as in Debian's own archive:
+/// `pool/<component>/<prefix>/<source>/<package>_<version without epoch>_<architecture>.deb`, as in Debian's own archive:
 /// the prefix is the source's first letter, or `lib` and one letter. Every part is checked, so the path stays inside.
-pub(super) fn path_of(control: &Control) -> Result<String, NameError> {
+pub(super) fn path_of(control: &Control, component: &ComponentName) -> Result<String, NameError> {
     let source: PackageName = control.source().parse()?;
     let source = source.as_str();
     let letters = if source.starts_with("lib") && source.len() > 3 { 4 } else { 1 };
-    Ok(format!("pool/{COMPONENT}/{}/{source}/{}", &source[..letters], control.file_name()))
+    Ok(format!("pool/{component}/{}/{source}/{}", &source[..letters], control.file_name()))
 }
 
 #[cfg(test)]
@@ -24,7 +21,7 @@ mod tests {
         let text = format!(
             "Package: {package}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@b.c>\nDescription: x\n{extra}"
         );
-        path_of(&text.parse().unwrap())
+        path_of(&text.parse().unwrap(), &ComponentName::main())
     }
 
     #[test]

@@ -1,149 +1,132 @@
-//! Publishing. The order is what makes it atomic: the pool file and the index files are on the disk first; then one
-//! database transaction makes the package, its place in the suite and the signed Release visible together; then the
+//! Publishing. The order is what makes it atomic: the pool file and the index blocks are on the disk first; then one
+//! database transaction makes the packages, their places in the suite and the signed Release visible together; then the
 //! snapshot that readers see is exchanged. Killed anywhere, the server comes back with the old state or the new one.
 
 use super::Repository;
+use super::blocks::Blocks;
+use super::change::{self, Change};
 use super::error::PublishError;
 use super::generation::Generation;
-use super::incoming::{Checked, Pieces, receive};
-use super::indexes::{self, IndexedPackage};
-use super::pool::COMPONENT;
+use super::index::{self, IndexFiles, Parts};
+use super::queue::{Outcome, Queue};
 use super::schedule;
 use super::snapshot::SuiteSnapshot;
-use super::store::{Addition, Package, StoreError};
-use debian_formats::names::SuiteName;
+use debian_formats::Architecture;
+use debian_formats::names::{ComponentName, SuiteName};
+use debian_formats::openpgp::SigningKey;
 use debian_formats::release::Release;
-use fleet_protocol::publishing::Published;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot::error::TryRecvError;
 
 /// `Origin` and `Label` of every Release.
 const ORIGIN: &str = "debfleet";
 
 impl Repository {
-    /// Takes in a package and publishes the suite with it. When this returns without an error, the package survives a
-    /// power cut. It runs to its end even when the caller goes away.
-    pub(crate) async fn publish(
-        self: &Arc<Self>,
-        suite: &SuiteName,
-        pieces: Pieces,
-    ) -> Result<Published, PublishError> {
+    /// Publishes changes of a suite, with those of others that wait. When this returns without an error, they survive a
+    /// power cut. It runs to its end even when the caller goes away. [`PublishError::is_raced`]: what the changes were
+    /// decided on may no longer hold; decide again.
+    pub(super) async fn submit(self: &Arc<Self>, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
         let (repository, suite) = (self.clone(), suite.clone());
-        tokio::spawn(async move {
-            let receiver = repository.clone();
-            let checked = tokio::task::spawn_blocking(move || {
-                receive(&receiver.dir.incoming(), receiver.limits.deb_bytes, pieces)?
-                    .check(&receiver.package_keys, receiver.limits)
-            });
-            let checked = checked.await??;
-            repository.take_in(&suite, checked).await
-        })
-        .await?
+        tokio::spawn(async move { repository.take_turn(&suite, changes).await }).await?
     }
 
-    async fn take_in(&self, suite: &SuiteName, checked: Checked) -> Result<Published, PublishError> {
-        let _turn = self.publishing.lock().await;
-        if self.suite(suite).is_none() {
-            return Err(PublishError::UnknownSuite(suite.clone()));
+    async fn take_turn(&self, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
+        let queue = self.queues.of(suite);
+        let mut outcome = queue.join(changes.clone());
+        let _turn = queue.turn.lock().await;
+        loop {
+            match outcome.try_recv() {
+                Ok(Outcome::Done(published)) => return published,
+                Ok(Outcome::TryAlone) | Err(TryRecvError::Closed) => {
+                    self.wait_for_date(suite).await;
+                    return self.publish_generation(suite, changes).await;
+                }
+                // Whoever had the turn before took others' changes, not these.
+                Err(TryRecvError::Empty) => self.lead(suite, &queue).await,
+            }
         }
-        let package = checked.package.clone();
-        let created = match self.store.rival(&package).await? {
-            Some(rival) if rival.sha256 != package.sha256 => {
-                return Err(PublishError::Conflict {
-                    name: rival.name,
-                    version: rival.version.to_string(),
-                    architecture: rival.architecture,
-                    filename: rival.filename,
-                });
-            }
-            Some(known) if self.store.suite_holds(suite, &known.sha256).await? => false,
-            Some(known) => {
-                self.publish_generation(suite, Some(Addition::Known(&known))).await?;
-                true
-            }
-            None => {
-                self.publish_new(suite, checked).await?;
-                true
-            }
+    }
+
+    /// Publishes for those that wait. The caller holds the turn.
+    async fn lead(&self, suite: &SuiteName, queue: &Queue) {
+        // Others get in line meanwhile.
+        self.wait_for_date(suite).await;
+        let batch = queue.take();
+        let changes = batch.iter().flat_map(|request| request.changes.iter().cloned()).collect();
+        let published = self.publish_generation(suite, changes).await;
+        let is_alone = batch.len() == 1;
+        let mut failure = published.err();
+        let failed = failure.is_some();
+        for request in batch {
+            let told = match failure.take_if(|_| is_alone) {
+                Some(error) => Outcome::Done(Err(error)),
+                None if failed => Outcome::TryAlone,
+                None => Outcome::Done(Ok(())),
+            };
+            // Who went away needs no answer.
+            let _ = request.answer.send(told);
+        }
+    }
+
+    async fn wait_for_date(&self, suite: &SuiteName) {
+        let last = self.suite(suite).and_then(|snapshot| snapshot.newest().map(Generation::date));
+        let now = (self.clock)();
+        let wait = schedule::wait_for(schedule::next_date(now, last), now);
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+    }
+
+    /// Publishes a suite's content after these changes under a new signed Release. Only one may run at a time: the
+    /// caller holds the suite's turn.
+    pub(super) async fn publish_generation(&self, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
+        self.refresh(suite).await?;
+        let shown = self.suite(suite);
+        let parts = match shown.as_ref().and_then(|shown| shown.newest()) {
+            None => Parts::new(),
+            Some(newest) if newest.is_complete() => newest.parts().clone(),
+            // Without all its blocks it does not tell what the suite holds.
+            Some(_) => self.rebuilt(suite).await?,
         };
-        if created {
-            tracing::info!(%suite, package = package.name, version = %package.version,
-                architecture = package.architecture, signed_by = package.signed_by, "published");
-        }
-        Ok(Published {
-            package: package.name,
-            version: package.version.to_string(),
-            architecture: package.architecture,
-            suite: suite.to_string(),
-            filename: package.filename,
-            sha256: package.sha256,
-            created,
+        let parts = self.compactions.fold_in(suite, parts);
+        let (parts, changes) = tokio::task::spawn_blocking(move || {
+            change::apply(&parts, &changes).map(|parts| (parts, changes)).map_err(PublishError::Indexes)
         })
+        .await??;
+        self.publish_parts(suite, parts, &changes).await
     }
 
-    async fn publish_new(&self, suite: &SuiteName, checked: Checked) -> Result<(), PublishError> {
-        let package = checked.package.clone();
-        self.store.begin_pool_write(&package.filename, (self.clock)()).await?;
-        let target = self.dir.pool_file(&package.filename);
-        let stored = tokio::task::spawn_blocking(move || checked.store(&target)).await?;
-        let published = match stored {
-            Ok(()) => self.publish_generation(suite, Some(Addition::New(&package))).await,
-            Err(error) => Err(error.into()),
-        };
-        if published.is_err()
-            && let Err(error) = self.remove_abandoned_pool_files().await
-        {
-            // The note of the write stays, so the next start tries again.
-            tracing::warn!(%error, "could not remove a pool file that was not published");
-        }
-        published
-    }
-
-    /// Publishes a suite's content, with what is added to it, under a new signed Release. Only one may run at a time:
-    /// the caller holds `publishing`.
-    pub(super) async fn publish_generation(
+    /// Publishes a suite with these indexes; `changes` is how they differ from those before.
+    pub(super) async fn publish_parts(
         &self,
         suite: &SuiteName,
-        addition: Option<Addition<'_>>,
+        parts: Parts,
+        changes: &[Change],
     ) -> Result<(), PublishError> {
         let before = self.suite(suite);
         let last = before.as_ref().and_then(|snapshot| snapshot.newest());
         let number = last.map_or(1, |generation| generation.number() + 1);
-        let date = schedule::next_date((self.clock)(), last.map(Generation::date));
-        let wait = schedule::wait_for(date, (self.clock)());
-        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
-
-        let mut packages = self.store.suite_packages(suite).await?;
-        if let Some(addition) = addition {
-            packages.push(indexed(addition.package())?);
-        }
-        let (defaults, blobs) = (self.default_architectures.clone(), self.blobs.clone());
-        let (suite_name, key, now) = (suite.clone(), self.key.clone(), (self.clock)());
-        let signed = tokio::task::spawn_blocking(move || {
-            let indexes = indexes::build(packages, &defaults).map_err(PublishError::Indexes)?;
-            blobs.write(&indexes.blobs)?;
-            let release = Release {
-                origin: ORIGIN.to_owned(),
-                suite: suite_name,
-                date,
-                valid_until: Some(schedule::valid_until(date)),
-                architectures: indexes.architectures,
-                components: vec![COMPONENT.to_owned()],
-                files: indexes.files,
-            };
-            let signed = release.sign(&key, now).map_err(PublishError::Signing)?;
-            Ok::<_, PublishError>((signed, indexes.blobs))
-        });
-        let (signed, blobs) = signed.await??;
-
-        let generation = Generation::signed(number, &signed);
+        let now = (self.clock)();
+        let work = Work {
+            suite: suite.clone(),
+            number,
+            date: schedule::next_date(now, last.map(Generation::date)),
+            now,
+            parts,
+            known: last.map(|last| last.parts().clone()).unwrap_or_default(),
+            files: last.map(|last| last.files().clone()).unwrap_or_default(),
+            architectures: self.default_architectures.clone(),
+            blocks: self.blocks.clone(),
+            key: self.key.clone(),
+        };
+        let generation = Arc::new(tokio::task::spawn_blocking(move || work.generation()).await??);
         let snapshot = match &before {
-            Some(before) => before.successor(generation.clone(), blobs),
-            None => SuiteSnapshot::new(vec![generation.clone()], blobs),
+            Some(before) => before.successor(generation.clone()),
+            None => SuiteSnapshot::new(vec![generation.clone()]),
         };
         let keep_from = snapshot.oldest().unwrap_or(number);
-        if let Err(error) = self.store.publish(suite, &generation, keep_from, addition, now).await {
+        if let Err(error) = self.store.publish(suite, &generation, keep_from, changes, now).await {
             // Another process may have been faster, or the commit came about although its answer was lost: what
             // readers see, and what the next publication builds on, is what the database holds now.
             match self.read_suite(suite).await {
@@ -154,26 +137,27 @@ impl Repository {
         }
         // From here on nothing can fail, so readers see what the database holds.
         self.show(suite, snapshot);
+        self.published.notify_one();
         Ok(())
     }
 
-    /// Removes pool files whose publication did not come about, and then their notes.
-    pub(super) async fn remove_abandoned_pool_files(&self) -> Result<(), PublishError> {
-        for filename in self.store.abandoned_pool_writes().await? {
-            durable_files::remove(&self.dir.pool_file(&filename))?;
-            self.store.forget_pool_write(&filename).await?;
+    /// Reads a suite again that another process has published.
+    pub(super) async fn refresh(&self, suite: &SuiteName) -> Result<(), PublishError> {
+        let shown = self.suite(suite).and_then(|snapshot| snapshot.newest().map(Generation::number));
+        if shown != self.store.newest_generation(suite).await? {
+            let snapshot = self.read_suite(suite).await?;
+            self.show(suite, snapshot);
         }
         Ok(())
     }
 
     /// Signs those suites anew whose Release ends soon.
-    pub(super) async fn renew_releases(&self, now: Timestamp) {
+    pub(super) async fn renew_releases(self: &Arc<Self>, now: Timestamp) {
         for (suite, snapshot) in self.suites() {
-            let _turn = self.publishing.lock().await;
             if snapshot.newest().is_some_and(|newest| !schedule::renewal_due(newest.valid_until(), now)) {
                 continue;
             }
-            match self.publish_generation(&suite, None).await {
+            match self.submit(&suite, vec![]).await {
                 Ok(()) => tracing::info!(%suite, "signed the Release anew, before its Valid-Until"),
                 Err(error) => tracing::error!(%suite, %error, "could not sign the Release anew; will try again"),
             }
@@ -181,12 +165,43 @@ impl Repository {
     }
 }
 
-fn indexed(package: &Package) -> Result<IndexedPackage, StoreError> {
-    let unreadable = |what| move |_| StoreError::Row { what, value: package.filename.clone() };
-    Ok(IndexedPackage {
-        name: package.name.parse().map_err(unreadable("package"))?,
-        version: package.version.clone(),
-        architecture: package.architecture.parse().map_err(unreadable("architecture"))?,
-        stanza: package.stanza.clone(),
-    })
+/// All that a new generation is made from.
+struct Work {
+    suite: SuiteName,
+    number: i64,
+    date: Timestamp,
+    now: Timestamp,
+    parts: Parts,
+    /// Those of the last generation, whose blocks are stored.
+    known: Parts,
+    /// Those of the last generation.
+    files: IndexFiles,
+    architectures: Vec<Architecture>,
+    blocks: Blocks,
+    key: Arc<SigningKey>,
+}
+
+impl Work {
+    /// Stores what is new, and signs. Blocks.
+    fn generation(self) -> Result<Generation, PublishError> {
+        let blocks = |parts: &Parts| parts.values().flat_map(|part| part.blocks.clone()).collect::<Vec<_>>();
+        let stored: BTreeSet<String> = blocks(&self.known).iter().map(|block| block.id.clone()).collect();
+        for block in blocks(&self.parts).iter().filter(|block| !stored.contains(&block.id)) {
+            self.blocks.write(block)?;
+        }
+        let main = [ComponentName::main()];
+        let files = index::build(&self.parts, (&main, &self.architectures), &self.files);
+        let files = files.map_err(PublishError::Indexes)?;
+        let release = Release {
+            origin: ORIGIN.to_owned(),
+            suite: self.suite,
+            date: self.date,
+            valid_until: Some(schedule::valid_until(self.date)),
+            architectures: files.architectures.clone(),
+            components: files.components.iter().map(ToString::to_string).collect(),
+            files: files.listed.clone(),
+        };
+        let signed = release.sign(&self.key, self.now).map_err(PublishError::Signing)?;
+        Ok(Generation::signed(self.number, &signed, self.parts, files))
+    }
 }

@@ -1,17 +1,17 @@
 //! What readers see: one suite at one generation, in memory, never changed. Publishing exchanges the whole.
 
 use super::generation::Generation;
+use super::index::{Rope, text};
 use super::schedule;
-use bytes::Bytes;
-use debian_formats::checksums::sha256_hex;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A file ready to be served.
 #[derive(Debug, Clone)]
 pub(crate) struct ServedFile {
     /// Its content.
-    pub(crate) content: Bytes,
+    pub(crate) content: Rope,
     /// Of the content.
     pub(crate) sha256: String,
     /// When the generation that it belongs to was made.
@@ -24,63 +24,55 @@ pub(crate) struct ServedFile {
 #[derive(Debug)]
 pub(crate) struct SuiteSnapshot {
     /// Newest first.
-    generations: Vec<Generation>,
-    blobs: BTreeMap<String, Bytes>,
+    generations: Vec<Arc<Generation>>,
     files: HashMap<String, ServedFile>,
 }
 
 impl SuiteSnapshot {
-    /// Of generations, newest first. Files whose content is not in `blobs` are not served.
-    pub(super) fn new(mut generations: Vec<Generation>, mut blobs: BTreeMap<String, Bytes>) -> Self {
-        let dates: Vec<Timestamp> = generations.iter().map(Generation::date).collect();
+    /// Of generations, newest first.
+    pub(super) fn new(mut generations: Vec<Arc<Generation>>) -> Self {
+        let dates: Vec<Timestamp> = generations.iter().map(|generation| generation.date()).collect();
         generations.truncate(schedule::kept(&dates));
         let mut files = HashMap::new();
         for generation in generations.iter().rev() {
-            for file in generation.files() {
-                if let Some(content) = blobs.get(&file.sha256) {
+            for file in &generation.files().listed {
+                if let Some(content) = generation.files().contents.get(&file.sha256) {
                     files.insert(file.by_hash_path(), served(content.clone(), &file.sha256, generation, true));
                 }
             }
         }
         if let Some(newest) = generations.first() {
-            for file in newest.files() {
-                if let Some(content) = blobs.get(&file.sha256) {
+            for file in &newest.files().listed {
+                if let Some(content) = newest.files().contents.get(&file.sha256) {
                     files.insert(file.path.clone(), served(content.clone(), &file.sha256, newest, false));
                 }
             }
-            for (path, text) in newest.signed_files() {
-                let content = Bytes::copy_from_slice(text.as_bytes());
-                let sha256 = sha256_hex(&content);
+            for (path, signed) in newest.signed_files() {
+                let (content, sha256) = text(signed);
                 files.insert(path.to_owned(), served(content, &sha256, newest, false));
             }
         }
-        let needed: BTreeSet<&String> =
-            generations.iter().flat_map(Generation::files).map(|file| &file.sha256).collect();
-        blobs.retain(|sha256, _| needed.contains(sha256));
-        Self { generations, blobs, files }
+        Self { generations, files }
     }
 
     /// The snapshot after one more generation.
-    pub(super) fn successor(&self, generation: Generation, new_blobs: BTreeMap<String, Bytes>) -> Self {
-        let generations = std::iter::once(generation).chain(self.generations.iter().cloned()).collect();
-        let mut blobs = self.blobs.clone();
-        blobs.extend(new_blobs);
-        Self::new(generations, blobs)
+    pub(super) fn successor(&self, generation: Arc<Generation>) -> Self {
+        Self::new(std::iter::once(generation).chain(self.generations.iter().cloned()).collect())
     }
 
     /// Whether there is a generation and all its files are at hand.
     pub(super) fn is_complete(&self) -> bool {
-        self.newest().is_some_and(|newest| newest.files().iter().all(|file| self.blobs.contains_key(&file.sha256)))
+        self.newest().is_some_and(Generation::is_complete)
     }
 
     /// The newest generation.
     pub(super) fn newest(&self) -> Option<&Generation> {
-        self.generations.first()
+        self.generations.first().map(AsRef::as_ref)
     }
 
     /// The number of the oldest generation that is still served.
     pub(super) fn oldest(&self) -> Option<i64> {
-        self.generations.last().map(Generation::number)
+        self.generations.last().map(|generation| generation.number())
     }
 
     /// The file at a path relative to `dists/<suite>/`.
@@ -89,6 +81,6 @@ impl SuiteSnapshot {
     }
 }
 
-fn served(content: Bytes, sha256: &str, generation: &Generation, immutable: bool) -> ServedFile {
+fn served(content: Rope, sha256: &str, generation: &Generation, immutable: bool) -> ServedFile {
     ServedFile { content, sha256: sha256.to_owned(), modified: generation.date(), immutable }
 }

@@ -1,14 +1,16 @@
 //! The repository's tables.
 
+use super::change::{Change, Placed};
 use super::generation::{Generation, GenerationRow};
-use super::indexes::IndexedPackage;
-use debian_formats::Version;
+use super::index::PartKey;
 use debian_formats::names::SuiteName;
 use debian_formats::release::IndexFile;
+use debian_formats::{PackageName, Version};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Row as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A read or write of the tables that failed.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,9 @@ pub enum StoreError {
         /// What stands in it.
         value: String,
     },
+    /// What a change is about is not in the suite.
+    #[error("the suite does not hold the package with SHA-256 {0} (any more)")]
+    NotHeld(String),
     /// Somebody else published to the suite in the meantime.
     #[error("suite {0} was published by another process at the same time")]
     Raced(SuiteName),
@@ -45,32 +50,32 @@ impl StoreError {
 
 /// A package in the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Package {
-    pub(super) sha256: String,
-    pub(super) name: String,
-    pub(super) version: Version,
-    pub(super) architecture: String,
-    pub(super) filename: String,
-    pub(super) size: u64,
-    pub(super) stanza: String,
-    pub(super) signed_by: String,
+pub(crate) struct Package {
+    pub(crate) sha256: String,
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    pub(crate) architecture: String,
+    pub(crate) filename: String,
+    pub(crate) size: u64,
+    pub(crate) stanza: String,
+    pub(crate) signed_by: String,
+    /// Of the files and links it installs, one on each line.
+    pub(super) paths: String,
 }
 
-/// What a publication adds to a suite.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Addition<'a> {
-    /// A package that was not in the pool before.
-    New(&'a Package),
-    /// One that another suite holds already.
-    Known(&'a Package),
-}
-
-impl<'a> Addition<'a> {
-    pub(super) fn package(&self) -> &'a Package {
-        match self {
-            Self::New(package) | Self::Known(package) => package,
-        }
+impl Package {
+    /// What names it in an index block.
+    pub(super) fn id(&self) -> Arc<str> {
+        self.sha256.as_str().into()
     }
+}
+
+/// A generation as the tables have it.
+pub(super) struct StoredGeneration {
+    pub(super) row: GenerationRow,
+    pub(super) listed: Vec<IndexFile>,
+    /// The names of each part's blocks, in their order.
+    pub(super) blocks: BTreeMap<PartKey, Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -101,8 +106,9 @@ impl Store {
     /// `1.00` are), or whose file has the same name.
     pub(super) async fn rival(&self, wanted: &Package) -> Result<Option<Package>, StoreError> {
         let rows = sqlx::query(
-            "SELECT sha256, name, version, architecture, filename, size, stanza, signed_by FROM packages \
-             WHERE (name = $1 AND architecture = $2) OR filename = $3",
+            "SELECT p.sha256, p.name, p.version, p.architecture, p.filename, p.size, p.stanza, p.signed_by, \
+             COALESCE(c.paths, '') FROM packages p LEFT JOIN package_contents c ON c.sha256 = p.sha256 \
+             WHERE (p.name = $1 AND p.architecture = $2) OR p.filename = $3",
         )
         .bind(&wanted.name)
         .bind(&wanted.architecture)
@@ -123,23 +129,45 @@ impl Store {
     }
 
     /// Everything in a suite.
-    pub(super) async fn suite_packages(&self, suite: &SuiteName) -> Result<Vec<IndexedPackage>, StoreError> {
+    pub(super) async fn suite_packages(&self, suite: &SuiteName) -> Result<Vec<Placed>, StoreError> {
         let rows = sqlx::query(
-            "SELECT p.name, p.version, p.architecture, p.stanza FROM packages p \
-             JOIN suite_packages s ON s.sha256 = p.sha256 WHERE s.suite = $1",
+            "SELECT p.sha256, p.name, p.version, p.architecture, p.filename, p.size, p.stanza, p.signed_by, \
+             COALESCE(c.paths, ''), s.component, s.phased FROM suite_packages s \
+             JOIN packages p ON p.sha256 = s.sha256 LEFT JOIN package_contents c ON c.sha256 = s.sha256 \
+             WHERE s.suite = $1 ORDER BY p.name, p.sha256",
         )
         .bind(suite.as_str())
         .fetch_all(&self.database)
         .await?;
-        let indexed = |row: &AnyRow| {
-            Ok(IndexedPackage {
-                name: parsed(row, 0, "package")?,
-                version: parsed(row, 1, "version")?,
-                architecture: parsed(row, 2, "architecture")?,
-                stanza: row.try_get(3)?,
-            })
-        };
-        rows.iter().map(indexed).collect()
+        rows.iter().map(placed_of_row).collect()
+    }
+
+    /// What a suite holds under a name.
+    pub(super) async fn suite_packages_named(
+        &self,
+        suite: &SuiteName,
+        name: &PackageName,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.sha256, p.name, p.version, p.architecture, p.filename, p.size, p.stanza, p.signed_by, \
+             COALESCE(c.paths, ''), s.component, s.phased FROM packages p \
+             JOIN suite_packages s ON s.sha256 = p.sha256 LEFT JOIN package_contents c ON c.sha256 = p.sha256 \
+             WHERE p.name = $1 AND s.suite = $2 ORDER BY p.version, p.sha256",
+        )
+        .bind(name.as_str())
+        .bind(suite.as_str())
+        .fetch_all(&self.database)
+        .await?;
+        rows.iter().map(placed_of_row).collect()
+    }
+
+    /// The number of a suite's newest generation; none for a suite that is not there or was never published.
+    pub(super) async fn newest_generation(&self, suite: &SuiteName) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query("SELECT MAX(number) FROM generations WHERE suite = $1")
+            .bind(suite.as_str())
+            .fetch_one(&self.database)
+            .await?;
+        Ok(row.try_get(0)?)
     }
 
     /// The SHA-256 of a pool file, if the pool has it.
@@ -151,14 +179,16 @@ impl Store {
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Notes that a file is about to be put into the pool.
-    pub(super) async fn begin_pool_write(&self, filename: &str, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO pool_writes (filename, begun_at) VALUES ($1, $2) ON CONFLICT (filename) DO NOTHING")
-            .bind(filename)
-            .bind(now.as_second())
-            .execute(&self.database)
-            .await?;
-        Ok(())
+    /// Notes that a file is about to be put into the pool; false if another upload of it is on its way.
+    pub(super) async fn begin_pool_write(&self, filename: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let noted = sqlx::query(
+            "INSERT INTO pool_writes (filename, begun_at) VALUES ($1, $2) ON CONFLICT (filename) DO NOTHING",
+        )
+        .bind(filename)
+        .bind(now.as_second())
+        .execute(&self.database)
+        .await?;
+        Ok(noted.rows_affected() == 1)
     }
 
     /// Files that were begun and that no package names.
@@ -177,7 +207,7 @@ impl Store {
     }
 
     /// The kept generations of a suite, newest first.
-    pub(super) async fn generations(&self, suite: &SuiteName) -> Result<Vec<Generation>, StoreError> {
+    pub(super) async fn generations(&self, suite: &SuiteName) -> Result<Vec<StoredGeneration>, StoreError> {
         let rows = sqlx::query(
             "SELECT number, date, valid_until, release, inrelease, release_gpg FROM generations \
              WHERE suite = $1 ORDER BY number DESC",
@@ -195,8 +225,9 @@ impl Store {
                 inrelease: row.try_get(4)?,
                 release_gpg: row.try_get(5)?,
             };
-            let files = self.generation_files(suite, row.number).await?;
-            generations.push(Generation::stored(row, files));
+            let listed = self.generation_files(suite, row.number).await?;
+            let blocks = self.generation_blocks(suite, row.number).await?;
+            generations.push(StoredGeneration { row, listed, blocks });
         }
         Ok(generations)
     }
@@ -215,9 +246,31 @@ impl Store {
         rows.iter().map(file).collect()
     }
 
-    /// The hashes of all index files that a kept generation names.
-    pub(super) async fn needed_blobs(&self) -> Result<BTreeSet<String>, StoreError> {
-        let rows = sqlx::query("SELECT DISTINCT sha256 FROM generation_files").fetch_all(&self.database).await?;
+    async fn generation_blocks(
+        &self,
+        suite: &SuiteName,
+        number: i64,
+    ) -> Result<BTreeMap<PartKey, Vec<String>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kind, component, architecture, block FROM generation_blocks \
+             WHERE suite = $1 AND number = $2 ORDER BY kind, component, architecture, position",
+        )
+        .bind(suite.as_str())
+        .bind(number)
+        .fetch_all(&self.database)
+        .await?;
+        let mut blocks: BTreeMap<PartKey, Vec<String>> = BTreeMap::new();
+        for row in &rows {
+            let (kind, component) = (parsed(row, 0, "kind of index")?, parsed(row, 1, "component")?);
+            let key = PartKey { kind, component, architecture: parsed(row, 2, "architecture")? };
+            blocks.entry(key).or_default().push(row.try_get(3)?);
+        }
+        Ok(blocks)
+    }
+
+    /// The names of all blocks that a kept generation is made of.
+    pub(super) async fn needed_blocks(&self) -> Result<BTreeSet<String>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT block FROM generation_blocks").fetch_all(&self.database).await?;
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
@@ -229,17 +282,23 @@ impl Store {
         suite: &SuiteName,
         generation: &Generation,
         keep_from: i64,
-        addition: Option<Addition<'_>>,
+        changes: &[Change],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut connection = self.database.acquire().await?;
-        let outcome = publish_in_transaction(&mut connection, suite, generation, keep_from, addition, now).await;
+        let outcome = publish_in_transaction(&mut connection, suite, generation, keep_from, changes, now).await;
         if outcome.is_err() {
             // On a full disk SQLite may end a transaction by itself, and the pool would not know: such a connection
             // is not used again. Closing it is all that is wanted, so how it closes does not matter.
             let _ = connection.close().await;
         }
-        outcome
+        match outcome {
+            // Another process put the same package in meanwhile.
+            Err(StoreError::Database(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+                Err(StoreError::Raced(suite.clone()))
+            }
+            outcome => outcome,
+        }
     }
 }
 
@@ -248,7 +307,7 @@ async fn publish_in_transaction(
     suite: &SuiteName,
     generation: &Generation,
     keep_from: i64,
-    addition: Option<Addition<'_>>,
+    changes: &[Change],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
@@ -262,7 +321,68 @@ async fn publish_in_transaction(
     if raised.rows_affected() != 1 {
         return Err(StoreError::Raced(suite.clone()));
     }
-    if let Some(Addition::New(package)) = addition {
+    for change in changes {
+        change_in_transaction(&mut transaction, name, change, now).await?;
+    }
+    let [(_, release), (_, inrelease), (_, release_gpg)] = generation.signed_files();
+    sqlx::query(
+        "INSERT INTO generations (suite, number, date, valid_until, release, inrelease, release_gpg) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(name)
+    .bind(number)
+    .bind(generation.date().as_second())
+    .bind(generation.valid_until().as_second())
+    .bind(release)
+    .bind(inrelease)
+    .bind(release_gpg)
+    .execute(&mut *transaction)
+    .await?;
+    for file in &generation.files().listed {
+        sqlx::query("INSERT INTO generation_files (suite, number, path, sha256, size) VALUES ($1, $2, $3, $4, $5)")
+            .bind(name)
+            .bind(number)
+            .bind(&file.path)
+            .bind(&file.sha256)
+            .bind(signed(file.size))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    for (key, part) in generation.parts() {
+        for (position, block) in (0i64..).zip(&part.blocks) {
+            sqlx::query(
+                "INSERT INTO generation_blocks (suite, number, kind, component, architecture, position, block) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(name)
+            .bind(number)
+            .bind(key.kind.as_str())
+            .bind(key.component.as_str())
+            .bind(key.architecture.as_str())
+            .bind(position)
+            .bind(&block.id)
+            .execute(&mut *transaction)
+            .await?;
+        }
+    }
+    for sql in [
+        "DELETE FROM generation_blocks WHERE suite = $1 AND number < $2",
+        "DELETE FROM generation_files WHERE suite = $1 AND number < $2",
+        "DELETE FROM generations WHERE suite = $1 AND number < $2",
+    ] {
+        sqlx::query(sql).bind(name).bind(keep_from).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn change_in_transaction(
+    transaction: &mut AnyConnection,
+    suite: &str,
+    change: &Change,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Change::AddNew(Placed { package, .. }) = change {
         sqlx::query(
             "INSERT INTO packages \
                  (sha256, name, version, architecture, filename, size, stanza, signed_by, uploaded_at) \
@@ -279,51 +399,57 @@ async fn publish_in_transaction(
         .bind(now.as_second())
         .execute(&mut *transaction)
         .await?;
+        sqlx::query("INSERT INTO package_contents (sha256, paths) VALUES ($1, $2)")
+            .bind(&package.sha256)
+            .bind(&package.paths)
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query("DELETE FROM pool_writes WHERE filename = $1")
             .bind(&package.filename)
             .execute(&mut *transaction)
             .await?;
     }
-    if let Some(addition) = addition {
-        sqlx::query("INSERT INTO suite_packages (suite, sha256, added_at) VALUES ($1, $2, $3)")
-            .bind(name)
-            .bind(&addition.package().sha256)
+    let done =
+        match change {
+            Change::AddNew(placed) | Change::Add(placed) => sqlx::query(
+                "INSERT INTO suite_packages (suite, sha256, added_at, component, phased) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(suite)
+            .bind(&placed.package.sha256)
             .bind(now.as_second())
+            .bind(placed.component.as_str())
+            .bind(phase(placed.phased))
             .execute(&mut *transaction)
-            .await?;
-    }
-    let [(_, release), (_, inrelease), (_, release_gpg)] = generation.signed_files();
-    sqlx::query(
-        "INSERT INTO generations (suite, number, date, valid_until, release, inrelease, release_gpg) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(name)
-    .bind(number)
-    .bind(generation.date().as_second())
-    .bind(generation.valid_until().as_second())
-    .bind(release)
-    .bind(inrelease)
-    .bind(release_gpg)
-    .execute(&mut *transaction)
-    .await?;
-    for file in generation.files() {
-        sqlx::query("INSERT INTO generation_files (suite, number, path, sha256, size) VALUES ($1, $2, $3, $4, $5)")
-            .bind(name)
-            .bind(number)
-            .bind(&file.path)
-            .bind(&file.sha256)
-            .bind(signed(file.size))
-            .execute(&mut *transaction)
-            .await?;
-    }
-    for sql in [
-        "DELETE FROM generation_files WHERE suite = $1 AND number < $2",
-        "DELETE FROM generations WHERE suite = $1 AND number < $2",
-    ] {
-        sqlx::query(sql).bind(name).bind(keep_from).execute(&mut *transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(())
+            .await?,
+            Change::Remove { package } => {
+                sqlx::query("DELETE FROM suite_packages WHERE suite = $1 AND sha256 = $2")
+                    .bind(suite)
+                    .bind(&**package)
+                    .execute(&mut *transaction)
+                    .await?
+            }
+            Change::Phase(placed) => {
+                sqlx::query("UPDATE suite_packages SET phased = $1 WHERE suite = $2 AND sha256 = $3")
+                    .bind(phase(placed.phased))
+                    .bind(suite)
+                    .bind(&placed.package.sha256)
+                    .execute(&mut *transaction)
+                    .await?
+            }
+        };
+    // The suite does not hold what should go or stay: somebody took it out meanwhile.
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotHeld(change.package().to_owned())) }
+}
+
+/// The column's value: 100 is for everybody.
+fn phase(phased: Option<u8>) -> i64 {
+    phased.map_or(100, i64::from)
+}
+
+fn placed_of_row(row: &AnyRow) -> Result<Placed, StoreError> {
+    let phased: i64 = row.try_get(10)?;
+    let phased = u8::try_from(phased).ok().filter(|percentage| *percentage < 100);
+    Ok(Placed { package: Arc::new(package_of_row(row)?), component: parsed(row, 9, "component")?, phased })
 }
 
 fn package_of_row(row: &AnyRow) -> Result<Package, StoreError> {
@@ -336,6 +462,7 @@ fn package_of_row(row: &AnyRow) -> Result<Package, StoreError> {
         size: unsigned(row.try_get(5)?, "size")?,
         stanza: row.try_get(6)?,
         signed_by: row.try_get(7)?,
+        paths: row.try_get(8)?,
     })
 }
 

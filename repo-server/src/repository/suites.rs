@@ -1,0 +1,121 @@
+//! Work on what suites hold: withdrawing, promoting, phasing. Packages stay in the pool, and their bytes as they are.
+
+use super::Repository;
+use super::change::{Change, Placed};
+use super::error::PublishError;
+use debian_formats::names::SuiteName;
+use debian_formats::{Architecture, PackageName, Version};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a change is decided anew because another one was faster.
+const ATTEMPTS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Some packages of a suite, by what people call them.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// Of the packages.
+    pub name: PackageName,
+    /// Absent: every version.
+    pub version: Option<Version>,
+    /// Absent: every architecture.
+    pub architecture: Option<Architecture>,
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        self.version.iter().try_for_each(|version| write!(f, " {version}"))?;
+        self.architecture.iter().try_for_each(|architecture| write!(f, " ({architecture})"))
+    }
+}
+
+impl Selection {
+    fn fits(&self, placed: &Placed) -> bool {
+        placed.package.name == self.name.as_str()
+            && self.version.as_ref().is_none_or(|version| placed.package.version == *version)
+            && self.architecture.as_ref().is_none_or(|it| placed.package.architecture == it.as_str())
+    }
+}
+
+#[expect(dead_code, reason = "the API for it follows")]
+impl Repository {
+    /// Takes packages out of a suite; gives those that went.
+    pub(crate) async fn withdraw(
+        self: &Arc<Self>,
+        suite: &SuiteName,
+        selection: &Selection,
+    ) -> Result<Vec<Placed>, PublishError> {
+        let remove = |placed: &Placed, _: &BTreeSet<String>| Some(Change::Remove { package: placed.package.id() });
+        self.change_selected(suite, suite, selection, remove).await
+    }
+
+    /// Puts packages of a suite into another one, exactly as they are; gives those that were not there before.
+    pub(crate) async fn promote(
+        self: &Arc<Self>,
+        from: &SuiteName,
+        to: &SuiteName,
+        selection: &Selection,
+    ) -> Result<Vec<Placed>, PublishError> {
+        let add = |placed: &Placed, held: &BTreeSet<String>| {
+            let is_new = !held.contains(&placed.package.sha256);
+            is_new.then(|| Change::Add(Placed { phased: None, ..placed.clone() }))
+        };
+        self.change_selected(from, to, selection, add).await
+    }
+
+    /// Says to which share of the devices apt gives these packages (apt_preferences(5), Phased-Update-Percentage).
+    pub(crate) async fn phase(
+        self: &Arc<Self>,
+        suite: &SuiteName,
+        selection: &Selection,
+        percentage: u8,
+    ) -> Result<Vec<Placed>, PublishError> {
+        let phased = Some(percentage).filter(|percentage| *percentage < 100);
+        let phase = |placed: &Placed, _: &BTreeSet<String>| {
+            (placed.phased != phased).then(|| Change::Phase(Placed { phased, ..placed.clone() }))
+        };
+        self.change_selected(suite, suite, selection, phase).await
+    }
+
+    /// What a suite holds of a selection.
+    pub(crate) async fn held(&self, suite: &SuiteName, selection: &Selection) -> Result<Vec<Placed>, PublishError> {
+        self.suite(suite).ok_or_else(|| PublishError::UnknownSuite(suite.clone()))?;
+        let mut held = self.store.suite_packages_named(suite, &selection.name).await?;
+        held.retain(|placed| selection.fits(placed));
+        Ok(held)
+    }
+
+    /// Decides a change for each selected package of `from`, given the SHA-256 of what `to` holds of them, and publishes
+    /// `to` with these; gives the packages that it changed.
+    async fn change_selected(
+        self: &Arc<Self>,
+        from: &SuiteName,
+        to: &SuiteName,
+        selection: &Selection,
+        decide: impl Fn(&Placed, &BTreeSet<String>) -> Option<Change>,
+    ) -> Result<Vec<Placed>, PublishError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let selected = self.held(from, selection).await?;
+            if selected.is_empty() {
+                return Err(PublishError::NotInSuite { suite: from.clone(), selection: selection.clone() });
+            }
+            let held = self.held(to, selection).await?.into_iter().map(|it| it.package.sha256.clone()).collect();
+            let decided = selected.into_iter().filter_map(|placed| Some((decide(&placed, &held)?, placed)));
+            let (changes, changed): (Vec<Change>, Vec<Placed>) = decided.unzip();
+            if changes.is_empty() {
+                return Ok(changed);
+            }
+            match self.submit(to, changes).await {
+                Ok(()) => return Ok(changed),
+                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
