@@ -1,5 +1,7 @@
 //! What CI, server and device say to each other: shapes and their rules, no sockets, no clock.
 
+pub mod access;
+pub mod audit;
 pub mod publishing;
 pub mod update_document;
 pub mod update_policy;
