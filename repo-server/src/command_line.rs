@@ -1,6 +1,7 @@
 //! What a person may type.
 
 use clap::{Args, Parser, Subcommand};
+use fleet_protocol::access::Role;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -11,7 +12,7 @@ Examples:
     debfleet-server --data /srv/debfleet --http 127.0.0.1:8080
   Serve a fleet:
     debfleet-server --data /srv/debfleet --https 0.0.0.0:8443 --host-name updates.example.org
-  The same from a file (keys: data, http, https, tls-cert, tls-key, host-name):
+  The same from a file (keys: data, http, https, tls-cert, tls-key, host-name, max-upload):
     debfleet-server --config /etc/debfleet-server/server.toml
 
 A flag wins over its DEBFLEET_SERVER_* variable, a variable over the file.
@@ -21,6 +22,10 @@ const INIT_EXAMPLES: &str = "\
 Example:
   debfleet key new package --out keys
   debfleet-server init --data /srv/debfleet --package-key keys/package.gpg";
+
+const TOKEN_EXAMPLES: &str = "\
+Example, when the admin token is lost:
+  debfleet-server token create --data /var/lib/debfleet-server --role admin";
 
 /// Serves a signed apt repository, and takes in packages that a known key signed.
 #[derive(Parser)]
@@ -37,6 +42,32 @@ pub(crate) enum Command {
     /// Make a data folder: keys, database, the suite `stable`, an admin token
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitOptions),
+    /// Make tokens on the server itself, for when no admin token is at hand
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print its secret, once; the server may be running
+    ///
+    /// Whoever may write into the data folder may do this. Tokens with other limits are made over the API:
+    /// `debfleet token create`.
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Create(TokenOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct TokenOptions {
+    /// Data folder, made by `debfleet-server init`
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: PathBuf,
+    /// What its holder may do: admin, operator, publisher or viewer
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Role,
+    /// Who or what will hold it
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    pub(crate) name: String,
 }
 
 #[derive(Args)]
@@ -69,6 +100,9 @@ pub(crate) struct ServeOptions {
     /// Further name or address for the certificate from the fleet CA; may be given several times
     #[arg(long, value_name = "NAME", env = "DEBFLEET_SERVER_HOST_NAME", value_delimiter = ',')]
     pub(crate) host_name: Vec<String>,
+    /// Largest package that is taken in, in MiB [default: 2048]
+    #[arg(long, value_name = "MIB", env = "DEBFLEET_SERVER_MAX_UPLOAD")]
+    pub(crate) max_upload: Option<u64>,
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The settings of a serving process: flags, then `DEBFLEET_SERVER_*` variables, then the configuration file.
 
+use debian_formats::limits::Limits;
 use serde::Deserialize;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// Where HTTPS is served when nothing else is asked for.
 const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+
+/// The largest package that may be taken in, in MiB: devices would refuse larger ones.
+const MOST_MIB: u64 = Limits::DEFAULT.deb_bytes >> 20;
 
 /// Settings as one source gives them, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -24,6 +28,8 @@ pub struct RawSettings {
     pub tls_key: Option<PathBuf>,
     /// Further names for the certificate that the fleet CA gives.
     pub host_name: Vec<String>,
+    /// The largest package that is taken in, in MiB.
+    pub max_upload: Option<u64>,
 }
 
 /// Checked settings.
@@ -39,6 +45,8 @@ pub struct Settings {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Further names for the certificate that the fleet CA gives.
     pub host_names: Vec<String>,
+    /// The largest package that is taken in, in bytes.
+    pub max_upload: u64,
 }
 
 /// Settings that cannot be used.
@@ -81,6 +89,9 @@ pub enum ConfigError {
     /// A name that no certificate can carry.
     #[error("host-name {0:?} is neither a host name such as updates.example.org nor an address such as 192.0.2.1")]
     HostName(String),
+    /// A bound that cannot be kept.
+    #[error("max-upload {0} is not a size from 1 to {max} MiB", max = MOST_MIB)]
+    MaxUpload(u64),
     /// A certificate nobody would see.
     #[error("tls-cert is given, but only plain HTTP is served; add https")]
     CertificateWithoutHttps,
@@ -104,6 +115,7 @@ impl RawSettings {
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             host_name: if self.host_name.is_empty() { weaker.host_name } else { self.host_name },
+            max_upload: self.max_upload.or(weaker.max_upload),
         }
     }
 
@@ -124,7 +136,11 @@ impl RawSettings {
         if let Some(name) = self.host_name.iter().find(|name| !is_certificate_name(name)) {
             return Err(ConfigError::HostName(name.clone()));
         }
-        Ok(Settings { data, http, https, tls, host_names: self.host_name })
+        let max_upload = self.max_upload.unwrap_or(MOST_MIB);
+        if !(1..=MOST_MIB).contains(&max_upload) {
+            return Err(ConfigError::MaxUpload(max_upload));
+        }
+        Ok(Settings { data, http, https, tls, host_names: self.host_name, max_upload: max_upload << 20 })
     }
 }
 

@@ -3,14 +3,17 @@
 //! A mark stands in the folder from the first step to the last, so an init that was cut off is never taken for a
 //! finished one; it can simply be run again.
 
-use crate::access::{AccessError, Role, Tokens};
+use crate::access::AccessError;
+use crate::audit::{Actor, Audit, Entry};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError};
 use crate::fleet_ca::{CertificateError, FleetCa};
+use crate::local_token::first_token;
 use crate::repository::{OpenError, PublishError, Repository};
 use debian_formats::names::NameError;
 use debian_formats::openpgp::{Fingerprint, Keyring, OpenPgpError, SigningKey};
 use durable_files::{DurableError, Lock};
+use fleet_protocol::audit::Outcome;
 use jiff::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -160,9 +163,12 @@ async fn make_parts(dir: &DataDir, package_keys: &Keyring, now: Timestamp) -> Re
     FleetCa::create(dir, now)?;
 
     let database = database::create(&dir.database()).await?;
-    let admin_token = Tokens::new(database.clone()).create(Role::Admin, now).await?;
+    let (actor, audit) = (Actor::local("debfleet-server init"), Audit::new(database.clone(), Timestamp::now));
+    let admin_token = first_token(database.clone(), audit.clone(), actor.clone(), now).await?;
     let repository = Repository::open(dir, database.clone(), Timestamp::now).await?;
     repository.create_suite(&FIRST_SUITE.parse()?).await?;
+    let (subject, detail) = (FIRST_SUITE.to_owned(), "public may read it".to_owned());
+    audit.record(Entry { actor, action: "suite.create", subject, detail, outcome: Outcome::Done }).await;
     database.close().await;
     Ok(Initialised {
         admin_token,

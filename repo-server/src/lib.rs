@@ -1,15 +1,17 @@
 //! debfleet-server: the apt repository, its publishers and its fleet.
 //!
-//! One folder per domain (`repository`, `access`, `fleet_ca`), each with its decisions and its store. `http` calls
+//! One folder per domain (`repository`, `access`, `audit`, `fleet_ca`), each with its decisions and its store. `http` calls
 //! the domains, never the reverse; every route stands in `http/router.rs`.
 
 mod access;
+mod audit;
 pub mod config;
 mod data_dir;
 mod database;
 mod fleet_ca;
 mod http;
 pub mod init;
+pub mod local_token;
 mod repository;
 pub mod serve;
 mod supervision;

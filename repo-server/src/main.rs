@@ -5,10 +5,11 @@ mod manual;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use command_line::{Command, CommandLine, InitOptions, ServeOptions};
+use command_line::{Command, CommandLine, InitOptions, ServeOptions, TokenCommand, TokenOptions};
 use jiff::Timestamp;
 use repo_server::config::RawSettings;
 use repo_server::init::{FIRST_SUITE, Initialised, init};
+use repo_server::local_token::create_token;
 use repo_server::serve::serve;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -30,6 +31,7 @@ async fn main() -> ExitCode {
         .init();
     let outcome = match command_line.command {
         Some(Command::Init(options)) => run_init(&options).await,
+        Some(Command::Token(TokenCommand::Create(options))) => run_token_create(options).await,
         None => run_serve(command_line.serve).await,
     };
     match outcome {
@@ -61,10 +63,21 @@ async fn run_init(options: &InitOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
+    let TokenOptions { data, role, name } = options;
+    let created = create_token(&data, role, name, Timestamp::now()).await.context("could not make a token")?;
+    let (token, secret) = (created.token, created.secret);
+    say(&format!(
+        "{role} token: {secret}\nKeep it now, it is shown only once. Its id is {}: `debfleet token revoke {}` ends it.",
+        token.id, token.id
+    ));
+    Ok(())
+}
+
 async fn run_serve(options: ServeOptions) -> anyhow::Result<()> {
-    let ServeOptions { data, http, https, tls_cert, tls_key, host_name, config } = options;
+    let ServeOptions { data, http, https, tls_cert, tls_key, host_name, max_upload, config } = options;
     let file = config.as_deref().map(RawSettings::from_file).transpose()?.unwrap_or_default();
-    let flags = RawSettings { data, http, https, tls_cert, tls_key, host_name };
+    let flags = RawSettings { data, http, https, tls_cert, tls_key, host_name, max_upload };
     let settings = flags.over(file).check()?;
     raise_file_limit();
     serve(settings, say).await.context("could not serve")

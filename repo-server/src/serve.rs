@@ -1,16 +1,18 @@
 //! The serving process: opens the data folder, listens, and stops when told to.
 
-use crate::access::Tokens;
+use crate::access::{Access, AccessError};
+use crate::audit::Audit;
 use crate::config::{Settings, is_certificate_name};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError};
 use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
-use crate::http::listener::{self, ListenError};
+use crate::http::listener::{self, ListenError, TlsError};
 use crate::http::{Scheme, ServerState, Surface, router};
 use crate::repository::{OpenError, Repository};
 use crate::supervision;
 use durable_files::{DurableError, Lock};
 use jiff::Timestamp;
+use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::io;
 use std::net::SocketAddr;
@@ -55,12 +57,21 @@ pub enum ServeError {
     /// An address cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Tokens and access cannot be read.
+    #[error("could not read who may do what: {0}")]
+    Access(String),
     /// TLS cannot be set up.
-    #[error("could not set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Signals cannot be received.
     #[error("could not wait for signals: {0}")]
     Signals(io::Error),
+}
+
+impl From<AccessError> for ServeError {
+    fn from(error: AccessError) -> Self {
+        Self::Access(error.to_string())
+    }
 }
 
 /// Serves until SIGTERM or SIGINT. Each address is announced once all of them are ready.
@@ -80,7 +91,10 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
     }
     let certificate = if settings.https.is_some() { Some(Certificate::new(&settings, &dir)?) } else { None };
     let database = database::open(&dir.database()).await?;
-    let repository = Arc::new(Repository::open(&dir, database.clone(), Timestamp::now).await?);
+    let repository = Repository::open(&dir, database.clone(), Timestamp::now).await?;
+    let repository = Arc::new(repository.with_max_upload(settings.max_upload));
+    let audit = Audit::new(database.clone(), Timestamp::now);
+    let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
 
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -89,11 +103,12 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
             (Scheme::Https, Some(certificate)) => Some(certificate.acceptor()?),
             _ => None,
         };
-        let state = ServerState { repository: repository.clone(), tokens: Tokens::new(database.clone()), scheme };
-        serving.spawn(listener::serve(socket, tls, router(state, surface(scheme, bound)), stopped.clone()));
+        let (repository, access, audit) = (repository.clone(), access.clone(), audit.clone());
+        let state = ServerState { repository, access, audit, scheme, surface: surface(scheme, bound) };
+        serving.spawn(listener::serve(socket, tls, router(state), stopped.clone()));
         announce(&format!("listening on {}://{bound}", scheme.as_str()));
     }
-    let maintaining = tokio::spawn(async move { repository.maintain().await });
+    let maintaining = tokio::spawn(async move { tokio::join!(repository.maintain(), access.suites.keep_up()) });
     let renewing = tokio::spawn(async move {
         if let Some(certificate) = certificate {
             certificate.keep_fresh().await;
@@ -142,6 +157,8 @@ fn take(dir: &DataDir) -> Result<Lock, ServeError> {
 struct Certificate {
     shown: Arc<ServerCertificate>,
     provider: Arc<CryptoProvider>,
+    /// What vouches for clients' certificates.
+    clients: RootCertStore,
     /// None when the operator gave the certificate.
     issuer: Option<(FleetCa, Vec<String>)>,
 }
@@ -149,17 +166,18 @@ struct Certificate {
 impl Certificate {
     fn new(settings: &Settings, dir: &DataDir) -> Result<Self, CertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients = FleetCa::client_roots(dir)?;
         if let Some((certificate, key)) = settings.tls.clone() {
             let shown = ServerCertificate::given(&GivenCertificate { certificate, key }, &provider)?;
-            return Ok(Self { shown: Arc::new(shown), provider, issuer: None });
+            return Ok(Self { shown: Arc::new(shown), provider, clients, issuer: None });
         }
         let (ca, names) = (FleetCa::load(dir)?, certificate_names(&settings.host_names));
         let shown = ServerCertificate::issued(&ca, &names, &provider, Timestamp::now())?;
-        Ok(Self { shown: Arc::new(shown), provider, issuer: Some((ca, names)) })
+        Ok(Self { shown: Arc::new(shown), provider, clients, issuer: Some((ca, names)) })
     }
 
-    fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, rustls::Error> {
-        listener::tls_acceptor(self.shown.clone(), self.provider.clone())
+    fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, TlsError> {
+        listener::tls_acceptor(self.shown.clone(), self.clients.clone(), self.provider.clone())
     }
 
     async fn keep_fresh(&self) {

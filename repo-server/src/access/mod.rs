@@ -1,51 +1,103 @@
-//! Who may do what: tokens and their roles.
+//! Who may do what: tokens, roles and suites, and how often a stranger may guess.
 
+mod decision;
+mod error;
+mod origin;
+mod suites;
+mod throttle;
 mod tokens;
 
-pub(crate) use tokens::{AccessError, Tokens};
+pub(crate) use decision::{Action, Forbidden, Reader, may, may_read_package};
+pub(crate) use error::AccessError;
+pub(crate) use origin::Origin;
+pub(crate) use suites::Suites;
+pub(crate) use tokens::{BadToken, Rejected, Token, TokenRequest, Tokens};
 
-use std::fmt;
-use std::str::FromStr;
+use crate::audit::Audit;
+use debian_formats::checksums::sha256_hex;
+use jiff::Timestamp;
+use sqlx::AnyPool;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use throttle::{Rate, Throttle};
 
-/// What a token's holder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// May do everything.
-    Admin,
-}
+/// Wrong tokens and passwords that one remote party may send: ten, and then one in six seconds.
+const FAILURES: Rate = Rate { burst: 10, refill: Duration::from_secs(6), parties: 8192 };
+/// Good tokens that are remembered as such.
+const REMEMBERED: usize = 8192;
 
-impl Role {
-    fn as_str(self) -> &'static str {
-        match self {
-            Role::Admin => "admin",
-        }
-    }
-
-    /// Whether packages may be published with it.
-    pub(crate) fn may_publish(self) -> bool {
-        match self {
-            Role::Admin => true,
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A role that this version does not know.
+/// Why a secret gave no access.
 #[derive(Debug, thiserror::Error)]
-#[error("the role {0:?} is not known")]
-pub(crate) struct UnknownRole(String);
+pub(crate) enum AdmissionError {
+    /// It does not count.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// It was not looked at: too many wrong ones came from there.
+    #[error("too many wrong tokens or passwords came from this address; wait {} seconds", .wait.as_secs().max(1))]
+    TooMany { wait: Duration },
+    #[error(transparent)]
+    Failed(#[from] AccessError),
+}
 
-impl FromStr for Role {
-    type Err = UnknownRole;
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        match text {
-            "admin" => Ok(Role::Admin),
-            other => Err(UnknownRole(other.to_owned())),
+/// Decides who may do what on this server.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) tokens: Tokens,
+    pub(crate) suites: Suites,
+    guesses: Mutex<Guesses>,
+}
+
+#[derive(Debug)]
+struct Guesses {
+    throttle: Throttle,
+    /// Digests of secrets that counted once. A fleet may stand behind one address, and one wrong device there must not
+    /// lock out the others; these are looked up in spite of it.
+    known: HashSet<String>,
+}
+
+impl Access {
+    pub(crate) async fn load(database: AnyPool, audit: Audit) -> Result<Self, AccessError> {
+        let guesses = Guesses { throttle: Throttle::new(FAILURES), known: HashSet::new() };
+        Ok(Self {
+            tokens: Tokens::new(database.clone(), audit.clone()),
+            suites: Suites::load(database, audit).await?,
+            guesses: Mutex::new(guesses),
+        })
+    }
+
+    /// The token of a secret that was sent from this address, if it counts now.
+    pub(crate) async fn admit(&self, secret: &str, address: IpAddr, now: Timestamp) -> Result<Token, AdmissionError> {
+        let (digest, origin) = (sha256_hex(secret.as_bytes()), Origin::of(address));
+        {
+            let guesses = self.guesses();
+            if let Some(wait) = guesses.throttle.wait(origin, Instant::now())
+                && !guesses.known.contains(&digest)
+            {
+                return Err(AdmissionError::TooMany { wait });
+            }
         }
+        let found = self.tokens.of_secret(&digest, now).await?;
+        let mut guesses = self.guesses();
+        match found {
+            Ok(token) => {
+                if guesses.known.len() >= REMEMBERED {
+                    guesses.known.clear();
+                }
+                guesses.known.insert(digest);
+                Ok(token)
+            }
+            Err(rejected) => {
+                guesses.known.remove(&digest);
+                guesses.throttle.failed(origin, Instant::now());
+                Err(rejected.into())
+            }
+        }
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        // A set and a map are whole at any time.
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

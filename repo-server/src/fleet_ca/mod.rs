@@ -11,6 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,6 +96,23 @@ impl FleetCa {
         let issuer = Issuer::from_ca_cert_pem(&read(&certificate_path)?, key)
             .map_err(content(&certificate_path, "a CA certificate in PEM form"))?;
         Ok(Self { issuer })
+    }
+
+    /// What vouches for the certificates of devices: every certificate of the fleet CA's file, so that a new authority
+    /// can stand beside the old one for a time.
+    pub(crate) fn client_roots(dir: &DataDir) -> Result<RootCertStore, CertificateError> {
+        let path = dir.fleet_ca_certificate();
+        let content = |reason: String| CertificateError::Content {
+            path: path.clone(),
+            expected: "a file of CA certificates in PEM form",
+            reason,
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(read(&path)?.as_bytes()) {
+            let certificate = certificate.map_err(|error| content(error.to_string()))?;
+            roots.add(certificate).map_err(|error| content(error.to_string()))?;
+        }
+        if roots.is_empty() { Err(content("it holds no certificate".to_owned())) } else { Ok(roots) }
     }
 
     /// A short-lived certificate for this server under the given names, with its key.

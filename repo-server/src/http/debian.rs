@@ -2,12 +2,14 @@
 
 use super::host::requested_host;
 use super::problem::Problem;
+use super::reader::{Visitor, require_pool_file, require_suite};
 use super::state::ServerState;
 use super::static_file::{cache_control, entity_tag, matches_tag, respond};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::names::SuiteName;
+use fleet_protocol::access::ReadAccess;
 use fleet_protocol::publishing::DEB_MEDIA_TYPE;
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
@@ -33,7 +35,10 @@ pub(super) async fn source_list(
     let suite: SuiteName = file.strip_suffix(".sources").and_then(|name| name.parse().ok()).ok_or_else(missing)?;
     let host = requested_host(&uri, &headers).ok_or_else(Problem::bad_host)?;
     let base = format!("{}://{host}/debian", state.scheme.as_str());
-    let text = state.repository.source_list(&suite, &base).ok_or_else(missing)?;
+    let mut text = state.repository.source_list(&suite, &base).ok_or_else(missing)?;
+    if state.access.suites.access_of(&suite).await? != ReadAccess::Public {
+        text.insert_str(0, &private_suite_advice(&base));
+    }
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, cache_control(false)),
@@ -42,16 +47,35 @@ pub(super) async fn source_list(
     Ok((headers, text).into_response())
 }
 
+fn private_suite_advice(base: &str) -> String {
+    format!(
+        "# This suite is only for devices. Put a token into /etc/apt/auth.conf.d/debfleet.conf (mode 0600),\n\
+         #   machine {base} login device password TOKEN\n\
+         # or name a certificate of the fleet CA in apt's options Acquire::https::SslCert and Acquire::https::SslKey.\n"
+    )
+}
+
 /// `GET /debian/dists/<suite>/…`
 pub(super) async fn suite_file(
     State(state): State<ServerState>,
     Path((suite, path)): Path<(String, String)>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let snapshot = suite.parse().ok().and_then(|suite: SuiteName| state.repository.suite(&suite));
-    let snapshot = snapshot.ok_or_else(|| Problem::not_found("there is no such suite on this server"))?;
+    let missing = || Problem::not_found("there is no such suite on this server");
+    let suite: SuiteName = suite.parse().map_err(|_| missing())?;
+    let snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
+    let access = require_suite(&state, Visitor::of(&request), &suite).await?;
     let file = snapshot.file(&path).ok_or_else(|| Problem::not_found("the suite has no such file"))?;
-    Ok(respond(file, content_type(&path), &headers))
+    let mut response = respond(file, content_type(&path), request.headers());
+    keep_private(access, &mut response);
+    Ok(response)
+}
+
+/// What is not for everybody may be kept by the reader, and by no proxy on the way.
+fn keep_private(access: ReadAccess, response: &mut Response) {
+    if access != ReadAccess::Public {
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
 }
 
 /// `GET /debian/pool/…`
@@ -61,7 +85,9 @@ pub(super) async fn pool_file(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found("the pool has no such file");
-    let file = state.repository.pool_file(&format!("pool/{path}")).await?.ok_or_else(missing)?;
+    let filename = format!("pool/{path}");
+    let access = require_pool_file(&state, Visitor::of(&request), &filename).await?;
+    let file = state.repository.pool_file(&filename).await?.ok_or_else(missing)?;
     let tag = entity_tag(&file.sha256);
     let headers = request.headers_mut();
     let known = matches_tag(headers, &tag);
@@ -90,6 +116,7 @@ pub(super) async fn pool_file(
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(header::ETAG, tag);
     }
+    keep_private(access, &mut response);
     Ok(response)
 }
 

@@ -1,13 +1,19 @@
 //! The HTTP side: it turns requests into calls of the domains, and their answers into responses.
 
+mod audit;
+mod caller;
 mod debian;
 mod host;
+mod json;
 pub(crate) mod listener;
 mod packages;
 mod problem;
+mod reader;
 mod router;
 mod state;
 mod static_file;
+mod suites;
+mod tokens;
 
 pub(crate) use router::{Surface, router};
 pub(crate) use state::{Scheme, ServerState};

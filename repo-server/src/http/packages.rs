@@ -1,15 +1,21 @@
 //! `/api/v1/suites/<suite>/packages`: publishing.
 
+use super::caller::Caller;
 use super::problem::Problem;
 use super::state::ServerState;
+use super::suites::known_suite;
+use crate::access::Action;
 use crate::repository::{Piece, PublishError};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequestParts as _, Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use debian_formats::names::{ComponentName, SuiteName};
+use fleet_protocol::audit::Outcome;
+use fleet_protocol::publishing::Published;
 use http_body_util::BodyExt as _;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -40,11 +46,11 @@ pub(super) async fn publish(
     query: Result<Query<UploadQuery>, QueryRejection>,
     request: Request,
 ) -> Response {
-    let (head, mut body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
     // Who asks, and for what, is settled before the first byte of the body is read.
     let query = query.map_err(|rejection| Problem::bad_query(rejection.body_text()));
-    let admitted = admit(&state, &suite, &head.headers).await.and_then(|suite| Ok((suite, query?.0.component)));
-    let (suite, component) = match admitted {
+    let admitted = admit(&state, &suite, &mut head).await.and_then(|(by, suite)| Ok((by, suite, query?.0.component)));
+    let (caller, suite, component) = match admitted {
         Ok(admitted) => admitted,
         Err(problem) => {
             // A client that waits for `100 Continue` has sent nothing yet.
@@ -55,19 +61,44 @@ pub(super) async fn publish(
         }
     };
     let (sender, pieces) = mpsc::channel(PIECES);
-    let (published, ()) = tokio::join!(state.repository.publish(&suite, &component, pieces), feed(&mut body, sender));
-    match published {
+    // A task of its own, so that what was published is also noted when the client has gone meanwhile.
+    let publishing = tokio::spawn(publish_and_note(state, caller, suite, component, pieces));
+    let (published, ()) = tokio::join!(publishing, feed(&mut body, sender));
+    match published.unwrap_or_else(|stopped| Err(PublishError::from(stopped).into())) {
         Ok(published) => {
             let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
             (status, axum::Json(published)).into_response()
+        }
+        Err(problem) => {
+            discard(body).await;
+            problem.into_response()
+        }
+    }
+}
+
+async fn publish_and_note(
+    state: ServerState,
+    caller: Caller,
+    suite: SuiteName,
+    component: ComponentName,
+    pieces: mpsc::Receiver<Piece>,
+) -> Result<Published, Problem> {
+    let note = |detail, outcome| state.audit.record(caller.entry("package.publish", suite.as_str(), detail, outcome));
+    match state.repository.publish(&suite, &component, pieces).await {
+        Ok(published) => {
+            if published.created {
+                let Published { package, version, architecture, sha256, .. } = &published;
+                note(format!("{package} {version} ({architecture}), SHA-256 {sha256}"), Outcome::Done).await;
+            }
+            Ok(published)
         }
         Err(error) => {
             let problem = Problem::from(error);
             if let Some(reason) = problem.refusal() {
                 tracing::info!(%suite, reason, "refused an upload");
+                note(reason.to_owned(), Outcome::Refused).await;
             }
-            discard(body).await;
-            problem.into_response()
+            Err(problem)
         }
     }
 }
@@ -80,35 +111,17 @@ pub(super) async fn refuse_without_tls(request: Request) -> Problem {
     Problem::needs_tls()
 }
 
-async fn admit(state: &ServerState, suite: &str, headers: &HeaderMap) -> Result<SuiteName, Problem> {
-    let token = bearer_token(headers).ok_or_else(|| {
-        Problem::unauthenticated(
-            "no token was sent; send `Authorization: Bearer TOKEN` (debfleet publish: DEBFLEET_TOKEN)",
-        )
-    })?;
-    let role = state.tokens.role_of(token).await?.ok_or_else(|| {
-        Problem::unauthenticated("this server does not know the token; use the one that `debfleet-server init` printed")
-    })?;
-    if !role.may_publish() {
-        return Err(Problem::forbidden(format!("a token of the role {role} may not publish")));
-    }
-    let name: SuiteName = suite.parse().map_err(|error| Problem::not_found(format!("{error}")))?;
-    if state.repository.suite(&name).is_none() {
-        return Err(PublishError::UnknownSuite(name).into());
-    }
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+async fn admit(state: &ServerState, suite: &str, head: &mut Parts) -> Result<(Caller, SuiteName), Problem> {
+    let caller = Caller::from_request_parts(head, state).await?;
+    let suite = known_suite(state, suite)?;
+    caller.require(Action::Publish(&suite))?;
+    let announced =
+        head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let limit = state.repository.max_upload();
     if announced.is_some_and(|length| length > limit) {
         return Err(Problem::too_large(limit));
     }
-    Ok(name)
-}
-
-/// RFC 6750 §2.1; the scheme's name is compared without case (RFC 9110 §11.1).
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    Ok((caller, suite))
 }
 
 /// Passes the body on until its end, or until nobody wants more of it.
@@ -149,24 +162,4 @@ async fn next_data(body: &mut Body) -> Result<Option<Bytes>, axum::Error> {
         }
     }
     Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_bearer_token_counts() {
-        let token = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            bearer_token(&headers).map(str::to_owned)
-        };
-        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(token("bearer abc").as_deref(), Some("abc"));
-        for bad in ["abc", "Basic abc", "Bearer", "Bearer ", ""] {
-            assert_eq!(token(bad), None, "{bad:?}");
-        }
-        assert_eq!(bearer_token(&HeaderMap::new()), None);
-    }
 }

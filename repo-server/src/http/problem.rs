@@ -1,8 +1,9 @@
 //! The one place where errors become a status and problem details (RFC 9457).
 
-use crate::access::AccessError;
+use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
+use crate::audit::AuditError;
 use crate::repository::{PublishError, StoreError};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::deb::DebProblem;
 use debian_formats::openpgp::OpenPgpError;
@@ -14,11 +15,32 @@ pub(super) struct Problem {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    /// A header that tells the client what to do.
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// How a client may say who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// With a token, as the API is used.
+    Bearer,
+    /// With a password, as apt does.
+    Basic,
+}
+
+impl Challenge {
+    fn header(self) -> (HeaderName, HeaderValue) {
+        let value = match self {
+            Self::Bearer => "Bearer realm=\"debfleet\"",
+            Self::Basic => "Basic realm=\"debfleet\", charset=\"UTF-8\"",
+        };
+        (header::WWW_AUTHENTICATE, HeaderValue::from_static(value))
+    }
 }
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into() }
+        Self { status, title, detail: detail.into(), header: None }
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -30,8 +52,26 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
     }
 
-    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail)
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Bad request", detail)
+    }
+
+    pub(super) fn unauthenticated(challenge: Challenge, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail);
+        Self { header: Some(challenge.header()), ..problem }
+    }
+
+    /// Of a secret that gave no access.
+    pub(super) fn not_admitted(challenge: Challenge, error: AdmissionError) -> Self {
+        match error {
+            AdmissionError::Rejected(rejected) => Self::unauthenticated(challenge, rejected.to_string()),
+            AdmissionError::TooMany { wait } => {
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many failures", error.to_string());
+                let seconds = HeaderValue::from(wait.as_secs() + 1);
+                Self { header: Some((header::RETRY_AFTER, seconds)), ..problem }
+            }
+            AdmissionError::Failed(error) => error.into(),
+        }
     }
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
@@ -46,8 +86,7 @@ impl Problem {
     }
 
     pub(super) fn bad_host() -> Self {
-        let detail = "the Host header is missing or is not a host name or address with an optional port";
-        Self::new(StatusCode::BAD_REQUEST, "Bad request", detail)
+        Self::bad_request("the Host header is missing or is not a host name or address with an optional port")
     }
 
     pub(super) fn bad_query(detail: String) -> Self {
@@ -127,16 +166,32 @@ impl From<AccessError> for Problem {
     }
 }
 
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<Forbidden> for Problem {
+    fn from(error: Forbidden) -> Self {
+        Self::forbidden(error.to_string())
+    }
+}
+
+impl From<BadToken> for Problem {
+    fn from(error: BadToken) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Token refused", error.to_string())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, title, detail } = self;
+        let Self { status, title, detail, header: advice } = self;
         let details = ProblemDetails { title: title.to_owned(), status: status.as_u16(), detail };
         let mut response = (status, axum::Json(details)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"debfleet\""));
-        }
+        headers.extend(advice);
         response
     }
 }

@@ -2,10 +2,10 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{debian, packages};
+use super::{audit, debian, packages, suites, tokens};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 
 /// How much of the server a listener shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +16,21 @@ pub(crate) enum Surface {
     Repository,
 }
 
-pub(crate) fn router(state: ServerState, surface: Surface) -> Router {
+/// No other request of the API is longer, in bytes.
+const LONGEST_REQUEST: usize = 64 << 10;
+
+pub(crate) fn router(state: ServerState) -> Router {
     let repository = Router::new()
         .route("/debian/repository.gpg", get(debian::keyring))
         .route("/debian/{file}", get(debian::source_list))
         .route("/debian/dists/{suite}/{*path}", get(debian::suite_file))
         .route("/debian/pool/{*path}", get(debian::pool_file));
-    let api = match surface {
+    let api = match state.surface {
         Surface::Whole => Router::new()
             .route("/api/v1/suites/{suite}/packages", post(packages::publish))
             // The upload is bounded where it is written.
-            .layer(DefaultBodyLimit::disable()),
+            .layer(DefaultBodyLimit::disable())
+            .merge(small_requests()),
         Surface::Repository => Router::new().route("/api/{*path}", any(packages::refuse_without_tls)),
     };
     repository
@@ -34,4 +38,13 @@ pub(crate) fn router(state: ServerState, surface: Surface) -> Router {
         .fallback(async || Problem::not_found("there is nothing at this address; the repository is under /debian"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(state)
+}
+
+fn small_requests() -> Router<ServerState> {
+    Router::new()
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/api/v1/suites/{suite}/access", get(suites::access).put(suites::set_access))
+        .route("/api/v1/audit", get(audit::page))
+        .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }

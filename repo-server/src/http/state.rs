@@ -1,6 +1,8 @@
 //! What handlers work with.
 
-use crate::access::Tokens;
+use super::router::Surface;
+use crate::access::Access;
+use crate::audit::Audit;
 use crate::repository::Repository;
 use std::sync::Arc;
 
@@ -8,8 +10,10 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct ServerState {
     pub(crate) repository: Arc<Repository>,
-    pub(crate) tokens: Tokens,
+    pub(crate) access: Arc<Access>,
+    pub(crate) audit: Audit,
     pub(crate) scheme: Scheme,
+    pub(crate) surface: Surface,
 }
 
 /// How clients reach a listener.

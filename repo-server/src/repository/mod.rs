@@ -150,6 +150,13 @@ impl Repository {
         Ok(repository)
     }
 
+    /// The same with another bound on uploads, in bytes.
+    #[must_use]
+    pub(crate) fn with_max_upload(mut self, bytes: u64) -> Self {
+        self.limits.deb_bytes = bytes;
+        self
+    }
+
     /// Makes an empty suite and publishes it.
     pub(crate) async fn create_suite(&self, suite: &SuiteName) -> Result<(), PublishError> {
         self.store.create_suite(suite, (self.clock)()).await?;

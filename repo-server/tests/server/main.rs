@@ -1,6 +1,7 @@
 //! Drives the built `debfleet-server` over its sockets and its data folder, and kills it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod commands;
 mod durability;
 mod package;

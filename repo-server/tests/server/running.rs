@@ -8,6 +8,7 @@ use debian_formats::packages::PackageEntry;
 use debian_formats::release::VerifiedRelease;
 use fleet_protocol::publishing::{DEB_MEDIA_TYPE, Problem, Published, upload_path};
 use jiff::Timestamp;
+use sqlx::Connection as _;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -83,6 +84,18 @@ impl Site {
         assert_eq!(bases.len(), listeners, "the server ended before it was ready");
         let keyring = Keyring::from_bytes(&std::fs::read(self.data.join("repository.gpg")).unwrap()).unwrap();
         Server { child, bases, token: self.token.clone(), keyring }
+    }
+
+    /// Changes the database beside the server, as time or another process would.
+    pub(crate) fn change_database(&self, statement: &'static str) {
+        let url = format!("sqlite://{}", self.data.join("debfleet.db").display());
+        let change = async {
+            let mut connection = sqlx::SqliteConnection::connect(&url).await?;
+            sqlx::query(statement).execute(&mut connection).await?;
+            connection.close().await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(change).unwrap();
     }
 
     /// Files under a folder of the data, relative to it.

@@ -1,7 +1,10 @@
 //! Accepting connections, so that slow strangers cannot take the server from others: a bounded number of them, and
 //! a bounded time for each handshake, each request's head, and each stalled write.
 
+mod peer;
 mod stall_guard;
+
+pub(crate) use peer::Peer;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,10 +14,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use rustls::server::ResolvesServerCert;
+use peer::PerParty;
+use rustls::RootCertStore;
+use rustls::server::{ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier};
 use stall_guard::StallGuard;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +31,9 @@ use tower::ServiceExt as _;
 
 /// Connections of one listener at a time; more of them wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 2048;
+/// Of these, how many one remote party may hold; more are closed at once. A whole fleet may stand behind one address,
+/// so it is many; and others still find places.
+const MAX_CONNECTIONS_PER_PARTY: usize = 1536;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// For a request's head; an idle connection is closed after it, too.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -64,14 +72,27 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     Ok((listener, bound))
 }
 
-/// TLS 1.2 and 1.3 with the certificates that `certificates` shows.
+/// TLS that cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The library refused.
+    #[error("could not set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The authority of the clients cannot be used.
+    #[error("could not set up TLS for client certificates of the fleet CA: {0}")]
+    Clients(#[from] VerifierBuilderError),
+}
+
+/// TLS 1.2 and 1.3 with the certificates that `certificates` shows. Clients may show one that `clients` vouch for.
 pub(crate) fn tls_acceptor(
     certificates: Arc<dyn ResolvesServerCert>,
+    clients: RootCertStore,
     provider: Arc<rustls::crypto::CryptoProvider>,
-) -> Result<TlsAcceptor, rustls::Error> {
+) -> Result<TlsAcceptor, TlsError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), provider.clone());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier.allow_unauthenticated().build()?)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
@@ -85,6 +106,7 @@ pub(crate) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let per_party = PerParty::new(MAX_CONNECTIONS_PER_PARTY);
     let connections = GracefulShutdown::new();
     loop {
         let next = async {
@@ -95,18 +117,22 @@ pub(crate) async fn serve(
             next = next => next,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok((stream, address)) => (stream, address.ip().to_canonical()),
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let Some(place_of_party) = per_party.take(address) else {
+            tracing::debug!(%address, "closed a connection: this address has too many");
+            continue;
+        };
         let (tls, router, watcher) = (tls.clone(), router.clone(), connections.watcher());
         tokio::spawn(async move {
-            let _place = place;
-            serve_connection(stream, tls, router, watcher).await;
+            let _places = (place, place_of_party);
+            serve_connection(stream, address, tls, router, watcher).await;
         });
     }
     drop(listener);
@@ -115,15 +141,24 @@ pub(crate) async fn serve(
     }
 }
 
-async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+async fn serve_connection(
+    stream: TcpStream,
+    address: IpAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    watcher: Watcher,
+) {
     // Small answers go out at once; a socket that cannot be told so still works.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => speak_http(stream, false, router, watcher).await,
+        None => speak_http(stream, Peer { address, certified: false }, false, router, watcher).await,
         Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-                speak_http(stream, http2, router, watcher).await;
+                let session = stream.get_ref().1;
+                let http2 = session.alpn_protocol() == Some(HTTP2);
+                // The handshake has verified whatever certificate there is.
+                let certified = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
+                speak_http(stream, Peer { address, certified }, http2, router, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -132,7 +167,7 @@ async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: R
 }
 
 /// The protocol's version is settled beforehand: guessing it from the first bytes would wait for them for ever.
-async fn speak_http<S>(stream: S, http2: bool, router: Router, watcher: Watcher)
+async fn speak_http<S>(stream: S, peer: Peer, http2: bool, router: Router, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -140,7 +175,10 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).max_concurrent_streams(64);
     let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.map(Body::new)
+    });
     let stream = TokioIo::new(StallGuard::new(stream, STALL_TIME));
     let connection = builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
     if let Err(error) = watcher.watch(connection).await {

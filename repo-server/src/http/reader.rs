@@ -1,0 +1,94 @@
+//! Who may read what of the repository: a public suite everybody, others devices and holders of tokens.
+
+use super::caller::{address_of, basic_password, bearer_token};
+use super::listener::Peer;
+use super::problem::{Challenge, Problem};
+use super::router::Surface;
+use super::state::ServerState;
+use crate::access::{Action, Reader, may, may_read_package};
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use debian_formats::names::SuiteName;
+use fleet_protocol::access::ReadAccess;
+use jiff::Timestamp;
+
+/// Who a request comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Visitor<'a> {
+    headers: &'a HeaderMap,
+    peer: Option<Peer>,
+}
+
+impl<'a> Visitor<'a> {
+    pub(super) fn of(request: &'a Request) -> Self {
+        Self { headers: request.headers(), peer: request.extensions().get().copied() }
+    }
+}
+
+/// Goes on only if whoever sent the request may read the suite, and says who else may.
+pub(super) async fn require_suite(
+    state: &ServerState,
+    visitor: Visitor<'_>,
+    suite: &SuiteName,
+) -> Result<ReadAccess, Problem> {
+    let access = state.access.suites.access_of(suite).await?;
+    if access == ReadAccess::Public {
+        return Ok(access);
+    }
+    match identify(state, visitor).await? {
+        Reader::Stranger => Err(stranger(&format!("the suite {suite} is only for devices"))),
+        Reader::Device => Ok(access),
+        Reader::Holder(grant) => {
+            may(&grant, Action::Read(suite))?;
+            Ok(access)
+        }
+    }
+}
+
+/// The same for a file of the pool. A stranger is not told whether there is such a file.
+pub(super) async fn require_pool_file(
+    state: &ServerState,
+    visitor: Visitor<'_>,
+    filename: &str,
+) -> Result<ReadAccess, Problem> {
+    if !state.access.suites.any_private() {
+        return Ok(ReadAccess::Public);
+    }
+    let suites = state.access.suites.holding(filename).await?;
+    if may_read_package(&Reader::Stranger, &suites) {
+        return Ok(ReadAccess::Public);
+    }
+    match identify(state, visitor).await? {
+        Reader::Stranger => Err(stranger("this file is only for devices, or there is no such file")),
+        reader if may_read_package(&reader, &suites) => Ok(ReadAccess::Devices),
+        _ => Err(Problem::not_found("the pool has no such file in a suite that the token counts for")),
+    }
+}
+
+fn stranger(what: &str) -> Problem {
+    let detail = format!(
+        "{what}; send a token as password (apt: /etc/apt/auth.conf.d), or show a client certificate of the fleet CA \
+         over HTTPS"
+    );
+    Problem::unauthenticated(Challenge::Basic, detail)
+}
+
+async fn identify(state: &ServerState, visitor: Visitor<'_>) -> Result<Reader, Problem> {
+    // Asking for a password here would make clients send it in the clear.
+    if state.surface == Surface::Repository {
+        return Err(Problem::forbidden(
+            "what is only for devices is not served over plain HTTP beyond loopback; use the server's https address",
+        ));
+    }
+    let Visitor { headers, peer } = visitor;
+    if peer.is_some_and(|peer| peer.certified) {
+        return Ok(Reader::Device);
+    }
+    let Some(secret) = basic_password(headers).or_else(|| bearer_token(headers).map(str::to_owned)) else {
+        return Ok(Reader::Stranger);
+    };
+    match state.access.admit(&secret, address_of(peer.as_ref()), Timestamp::now()).await {
+        Ok(token) => Ok(Reader::Holder(token.grant)),
+        Err(error) => Err(Problem::not_admitted(Challenge::Basic, error)),
+    }
+}
