@@ -9,6 +9,7 @@ mod manual;
 mod release;
 mod report;
 mod secret;
+mod server;
 mod signing_keys;
 mod upload;
 
@@ -39,6 +40,9 @@ enum Command {
     Verify(commands::verify::Arguments),
     Publish(commands::publish::Arguments),
     Release(commands::release::Arguments),
+    Suite(commands::suite::Arguments),
+    Token(commands::token::Arguments),
+    Audit(commands::audit::Arguments),
     Completions(commands::completions::Arguments),
 }
 
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Release(arguments) => commands::release::run(&arguments),
+        Command::Suite(arguments) => commands::suite::run(&arguments),
+        Command::Token(arguments) => commands::token::run(&arguments),
+        Command::Audit(arguments) => commands::audit::run(&arguments),
         Command::Completions(arguments) => commands::completions::run(&arguments, Cli::command()),
     };
     match outcome {

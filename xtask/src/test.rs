@@ -6,7 +6,7 @@ use crate::tidy::tidy;
 use anyhow::{Context, Result};
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 22] = [
+const NEEDED: [&str; 23] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -24,6 +24,7 @@ const NEEDED: [&str; 22] = [
     "lintian",
     "mmdebstrap",
     "mount",
+    "openssl",
     "procps",
     "python3-debian",
     "python3-yaml",

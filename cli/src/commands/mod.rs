@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod bump;
 pub(crate) mod completions;
@@ -8,4 +9,6 @@ pub(crate) mod new;
 pub(crate) mod publish;
 pub(crate) mod release;
 pub(crate) mod sign;
+pub(crate) mod suite;
+pub(crate) mod token;
 pub(crate) mod verify;

@@ -1,7 +1,7 @@
 //! `debfleet publish`: packages go into a suite of the server.
 
 use crate::report;
-use crate::upload::{Server, Token};
+use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use clap::Args;
 use debian_formats::deb::{Deb, DebError, DebProblem, SignatureRole};
@@ -20,15 +20,11 @@ pub(crate) struct Arguments {
     /// The packages
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The server's address; plain http only on this machine
-    #[arg(long, value_name = "URL", env = "DEBFLEET_SERVER")]
-    server: String,
+    #[command(flatten)]
+    server: ServerOptions,
     /// The suite to publish in
     #[arg(long, value_name = "NAME")]
     suite: SuiteName,
-    /// The certificate authority that vouches for the server, in PEM; absent: the system's
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_CA")]
-    ca: Option<PathBuf>,
     /// Print a JSON object for each package published
     #[arg(long)]
     json: bool,
@@ -36,9 +32,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let debs = arguments.files.iter().map(|path| check(path)).collect::<Result<Vec<_>, _>>()?;
-    let token = Token::from_environment()?;
-    let ca = arguments.ca.as_deref().filter(|path| !path.as_os_str().is_empty());
-    let server = Server::new(&arguments.server, ca, token)?;
+    let server = arguments.server.connect()?;
     let mut published: Vec<String> = Vec::new();
     for deb in &debs {
         let name = deb.path().display().to_string();

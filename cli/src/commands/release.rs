@@ -6,8 +6,8 @@ use crate::release::readback;
 use crate::release::told::{Released, ReleasedPackage};
 use crate::release::version::{Plan, Wanted};
 use crate::report;
+use crate::server::{Refusal, Server, ServerOptions};
 use crate::signing_keys::SigningKeyArguments;
-use crate::upload::{Refusal, Server, Token};
 use anyhow::{Context, Result, bail};
 use builder::bump::Step;
 use builder::git::{GitError, Repository};
@@ -51,12 +51,8 @@ pub(crate) struct Arguments {
     /// The suite to publish in
     #[arg(long, value_name = "NAME")]
     suite: SuiteName,
-    /// The server's address; plain http only on this machine
-    #[arg(long, value_name = "URL", env = "DEBFLEET_SERVER")]
-    server: String,
-    /// The certificate authority that vouches for the server, in PEM; absent: the system's
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_CA")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerOptions,
     #[command(flatten)]
     signing: SigningKeyArguments,
     /// Folder for the packages and their .buildinfo; it is created if absent
@@ -85,8 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             "a release is signed: give --key, DEBFLEET_KEY_FILE or DEBFLEET_KEY; `debfleet key new package` makes a key"
         );
     }
-    let ca = arguments.ca.as_deref().filter(|path| !path.as_os_str().is_empty());
-    let server = Server::new(&arguments.server, ca, Token::from_environment()?)?;
+    let server = arguments.server.connect()?;
     let time = time_of_variable();
     let planned = match builder::check(&folder, &options(arguments, &signers, time.as_deref())) {
         Ok(planned) => planned,

@@ -177,7 +177,6 @@ impl Tokens {
         .bind(text_of(&grant.scope))
         .bind(expires_at.map(Timestamp::as_second));
         self.audit.change(statement, &entry).await?;
-        tracing::info!(id, name, %role, by = entry.actor.name, "made a token");
         let expires_at = expires_at.map(|at| Timestamp::from_second(at.as_second())).transpose()?;
         let token = Token { id, name, grant, created_at, expires_at, revoked_at: None, last_used_at: None };
         Ok(CreatedToken { token: token.into_info(), secret })

@@ -38,6 +38,8 @@ pub(super) async fn create(
         return Err(PublishError::UnknownSuite(unknown.clone()).into());
     }
     let created = state.access.tokens.create(request, caller.actor(), now).await?;
+    let token = &created.token;
+    tracing::info!(id = token.id, name = token.name, role = %token.role, by = caller.actor().name, "made a token");
     // It holds a secret.
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], axum::Json(created)))
 }

@@ -355,3 +355,28 @@ fn the_bound_on_uploads_is_a_setting() {
     assert_eq!(server.publish(&hi("1.1").signed_by(&site.package_key)).status, 201);
     assert!(site.fail(&["--http", "127.0.0.1:0", "--max-upload", "0"]).contains("max-upload 0"));
 }
+
+#[test]
+fn one_address_cannot_take_the_connections_of_all() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use std::io::Read as _;
+    use std::net::TcpStream;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    let site = Site::new();
+    let server = site.start();
+    let address = server.bases[0].strip_prefix("http://").unwrap();
+    let mut connections: Vec<TcpStream> = (0..2100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    // The last ones were closed at once; a wait for the head's time limit would be told as an answer.
+    let mut last = connections.pop().unwrap();
+    last.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    assert!(matches!(last.read(&mut [0; 1]), Ok(0) | Err(_)));
+    let other = Command::new("curl")
+        .args(["-sS", "--interface", "127.0.0.2", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}"])
+        .arg(server.url("/debian/stable.sources"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&other.stdout), "200", "{other:?}");
+    drop(connections);
+    server.body("/debian/stable.sources");
+}
