@@ -12,7 +12,10 @@ Examples:
     debfleet-server --data /srv/debfleet --http 127.0.0.1:8080
   Serve a fleet:
     debfleet-server --data /srv/debfleet --https 0.0.0.0:8443 --host-name updates.example.org
-  The same from a file (keys: data, http, https, tls-cert, tls-key, host-name, max-upload):
+  Keep tables in PostgreSQL and packages in a bucket, here as in `init`:
+    debfleet-server --data /srv/debfleet --database postgres://debfleet@db.example.org/debfleet \
+        --storage s3://my-bucket
+  The same from a file, where each flag is a key of the same name:
     debfleet-server --config /etc/debfleet-server/server.toml
 
 A flag wins over its DEBFLEET_SERVER_* variable, a variable over the file.
@@ -61,7 +64,12 @@ pub(crate) enum TokenCommand {
 pub(crate) struct TokenOptions {
     /// Data folder, made by `debfleet-server init`
     #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// What its holder may do: admin, operator, publisher or viewer
     #[arg(long, value_name = "ROLE")]
     pub(crate) role: Role,
@@ -74,10 +82,32 @@ pub(crate) struct TokenOptions {
 pub(crate) struct InitOptions {
     /// Folder to make; it must be absent or empty
     #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// Public keyring of a key whose packages are taken in; may be given several times
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) package_key: Vec<PathBuf>,
+}
+
+/// Where tables and packages lie, if not in the data folder.
+#[derive(Args)]
+pub(crate) struct BackendOptions {
+    /// PostgreSQL database in place of SQLite, such as postgres://debfleet@db.example.org/debfleet
+    #[arg(long, value_name = "URL", env = "DEBFLEET_SERVER_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+    /// Bucket for packages in place of the data folder, such as s3://my-bucket/debfleet; credentials as AWS_* variables
+    #[arg(long, value_name = "BUCKET", env = "DEBFLEET_SERVER_STORAGE")]
+    pub(crate) storage: Option<String>,
+    /// Store that has the bucket, if it is not Amazon's, such as https://minio.example.org:9000
+    #[arg(long, value_name = "URL", env = "DEBFLEET_SERVER_STORAGE_ENDPOINT")]
+    pub(crate) storage_endpoint: Option<String>,
+    /// The bucket's region
+    #[arg(long, value_name = "REGION", env = "DEBFLEET_SERVER_STORAGE_REGION")]
+    pub(crate) storage_region: Option<String>,
 }
 
 #[derive(Args)]
@@ -103,6 +133,12 @@ pub(crate) struct ServeOptions {
     /// Largest package that is taken in, in MiB [default: 2048]
     #[arg(long, value_name = "MIB", env = "DEBFLEET_SERVER_MAX_UPLOAD")]
     pub(crate) max_upload: Option<u64>,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Send clients to the bucket for packages, by URLs that hold for ten minutes
+    #[arg(long, env = "DEBFLEET_SERVER_STORAGE_REDIRECT", num_args = 0..=1, default_missing_value = "true",
+        require_equals = true, value_name = "true|false")]
+    pub(crate) storage_redirect: Option<bool>,
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -70,19 +70,12 @@ impl DataDir {
         self.root.join("fleet-ca.pem")
     }
 
-    /// What lies under `/debian/pool`. `filename` is relative to the repository's root, as in a Packages index; only
-    /// names that the database knows may be given.
-    pub(crate) fn pool_file(&self, filename: &str) -> PathBuf {
-        self.root.join(filename)
-    }
-
     pub(crate) fn pool(&self) -> PathBuf {
         self.root.join("pool")
     }
 
-    /// Index files by their SHA-256.
     pub(crate) fn indexes(&self) -> PathBuf {
-        self.root.join("indexes/sha256")
+        self.root.join("indexes")
     }
 
     /// Uploads on their way in.
@@ -104,7 +97,7 @@ impl DataDir {
             self.package_keyring(),
             self.fleet_ca_certificate(),
             self.pool(),
-            self.root.join("indexes"),
+            self.indexes(),
             self.incoming(),
             beside("-wal"),
             beside("-shm"),
@@ -126,7 +119,7 @@ impl DataDir {
         }
         Ok(if self.unfinished_init().exists() {
             DataDirState::Unfinished
-        } else if self.database().exists() {
+        } else if self.database().exists() || self.repository_key().exists() {
             DataDirState::Initialised
         } else if vacant {
             DataDirState::Vacant

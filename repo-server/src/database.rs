@@ -1,17 +1,58 @@
 //! The database: opened durable, brought to the newest schema.
 
+use crate::config::{Backends, PostgresSettings};
+use crate::data_dir::DataDir;
 use durable_files::DurableError;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection as _};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// SQLite has one writer at a time anyway; the others read.
-const CONNECTIONS: u32 = 4;
+const SQLITE_CONNECTIONS: u32 = 4;
+/// Of each server process.
+const POSTGRES_CONNECTIONS: u32 = 8;
+/// A request that gets no connection in this time fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What each connection to SQLite is told: that a commit is on the disk when it returns, for one.
+const SQLITE_SETTINGS: &[&str] =
+    &["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"];
+/// The same for PostgreSQL, whatever its own configuration says.
+const POSTGRES_SETTINGS: &[&str] = &["SET synchronous_commit = on"];
+
+/// Where the tables lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DatabasePlace {
+    /// A file of SQLite, which no other server process uses.
+    File(PathBuf),
+    /// PostgreSQL, which several may use.
+    Postgres(PostgresSettings),
+}
+
+impl DatabasePlace {
+    /// As the settings say, or else in the data folder.
+    pub(crate) fn new(dir: &DataDir, backends: &Backends) -> Self {
+        match &backends.database {
+            Some(settings) => Self::Postgres(settings.clone()),
+            None => Self::File(dir.database()),
+        }
+    }
+}
+
+impl fmt::Display for DatabasePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres(settings) => settings.fmt(f),
+        }
+    }
+}
 
 /// A database that could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -19,22 +60,34 @@ pub enum DatabaseError {
     /// The file could not be made.
     #[error(transparent)]
     Create(#[from] DurableError),
+    /// The file is not there.
+    #[error(
+        "the database {0} is not there; if this server was initialised with PostgreSQL, say which with --database or \
+         the setting `database`"
+    )]
+    Missing(PathBuf),
     /// It could not be opened.
-    #[error("could not open the database {path}: {source}")]
+    #[error("could not open the database {place}: {source}")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        place: String,
         /// Why.
         source: sqlx::Error,
     },
     /// Its schema could not be brought up to date.
-    #[error("could not bring the database {path} to this version's schema: {source}{}", advice(source))]
+    #[error("could not bring the database {place} to this version's schema: {source}{}", advice(source))]
     Migrate {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        place: String,
         /// Why.
         source: MigrateError,
     },
+    /// There are a server's tables already.
+    #[error(
+        "the database {0} holds a repository already; for one more server process on it, copy the data folder of the \
+         first, and for a new repository give an empty database"
+    )]
+    Taken(String),
 }
 
 fn advice(error: &MigrateError) -> &'static str {
@@ -46,34 +99,52 @@ fn advice(error: &MigrateError) -> &'static str {
     }
 }
 
-/// Makes a database that only its owner may read.
-pub(crate) async fn create(path: &Path) -> Result<AnyPool, DatabaseError> {
-    durable_files::replace(path, b"", 0o600)?;
-    open(path).await
+/// Makes the tables of a new server. A file is made so that only its owner may read it.
+pub(crate) async fn create(place: &DatabasePlace) -> Result<AnyPool, DatabaseError> {
+    if let DatabasePlace::File(path) = place {
+        durable_files::replace(path, b"", 0o600)?;
+    }
+    let pool = open(place).await?;
+    let suite = sqlx::query("SELECT name FROM suites LIMIT 1").fetch_optional(&pool).await;
+    match suite.map_err(|source| DatabaseError::Open { place: place.to_string(), source })? {
+        Some(_) => Err(DatabaseError::Taken(place.to_string())),
+        None => Ok(pool),
+    }
 }
 
-/// Opens the database. What was committed survives a power cut: every commit reaches the disk before it returns.
-pub(crate) async fn open(path: &Path) -> Result<AnyPool, DatabaseError> {
+/// Opens the database and brings it to this version's schema; where several processes do so at once, one after the
+/// other. What was committed survives a power cut: every commit reaches the disk before it returns.
+pub(crate) async fn open(place: &DatabasePlace) -> Result<AnyPool, DatabaseError> {
     sqlx::any::install_default_drivers();
-    let fail = |source| DatabaseError::Open { path: path.to_owned(), source };
-    let url = url_of(path);
+    let fail = |source| DatabaseError::Open { place: place.to_string(), source };
+    let (url, settings, connections) = match place {
+        DatabasePlace::File(path) if !path.exists() => return Err(DatabaseError::Missing(path.clone())),
+        DatabasePlace::File(path) => (url_of(path), SQLITE_SETTINGS, SQLITE_CONNECTIONS),
+        DatabasePlace::Postgres(server) => (server.url().to_owned(), POSTGRES_SETTINGS, POSTGRES_CONNECTIONS),
+    };
     // A pool would try again and again where one connection says at once what is wrong.
     let mut first = AnyConnection::connect(&url).await.map_err(fail)?;
-    set_up(&mut first).await.map_err(fail)?;
+    set_up(&mut first, settings).await.map_err(fail)?;
     first.close().await.map_err(fail)?;
     let pool = AnyPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .after_connect(|connection, _| Box::pin(set_up(connection)))
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| Box::pin(set_up(connection, settings)))
         .connect(&url)
         .await
         .map_err(fail)?;
-    MIGRATIONS.run(&pool).await.map_err(|source| DatabaseError::Migrate { path: path.to_owned(), source })?;
+    MIGRATIONS.run(&pool).await.map_err(|source| DatabaseError::Migrate { place: place.to_string(), source })?;
     Ok(pool)
 }
 
-async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"] {
-        sqlx::query(pragma).execute(&mut *connection).await?;
+/// Whether other server processes may use it at the same time.
+pub(crate) fn is_shared(database: &AnyPool) -> bool {
+    database.connect_options().database_url.scheme() != "sqlite"
+}
+
+async fn set_up(connection: &mut AnyConnection, settings: &'static [&'static str]) -> Result<(), sqlx::Error> {
+    for setting in settings {
+        sqlx::query(*setting).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -98,14 +169,19 @@ mod tests {
     #[tokio::test]
     async fn an_odd_path_is_opened_and_a_wrong_or_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a b?c#d%41");
-        let pool = create(&path).await.unwrap();
-        sqlx::query("SELECT COUNT(*) FROM suites").execute(&pool).await.unwrap();
+        let place = |name: &str| DatabasePlace::File(folder.path().join(name));
+        let odd = place("a b?c#d%41");
+        let pool = create(&odd).await.unwrap();
+        sqlx::query("INSERT INTO suites (name, generation, created_at) VALUES ('a', 0, 0)")
+            .execute(&pool)
+            .await
+            .unwrap();
         pool.close().await;
-        assert!(path.exists());
+        assert!(folder.path().join("a b?c#d%41").exists());
         let garbage = folder.path().join("garbage");
         durable_files::replace(&garbage, b"this is no database at all", 0o600).unwrap();
-        assert!(open(&garbage).await.unwrap_err().to_string().contains("not a database"));
-        assert!(open(&folder.path().join("absent")).await.unwrap_err().to_string().contains("absent"));
+        assert!(open(&place("garbage")).await.unwrap_err().to_string().contains("not a database"));
+        let missing = open(&place("absent")).await.unwrap_err().to_string();
+        assert!(missing.contains("absent") && missing.contains("--database"), "{missing}");
     }
 }

@@ -5,18 +5,20 @@
 
 use crate::access::AccessError;
 use crate::audit::{Actor, Audit, Entry};
+use crate::config::{Backends, Settings};
 use crate::data_dir::{DataDir, DataDirState};
-use crate::database::{self, DatabaseError};
+use crate::database::{self, DatabaseError, DatabasePlace};
 use crate::fleet_ca::{CertificateError, FleetCa};
 use crate::local_token::first_token;
 use crate::repository::{OpenError, PublishError, Repository};
+use crate::storage::{Storage, StorageError};
 use debian_formats::names::NameError;
 use debian_formats::openpgp::{Fingerprint, Keyring, OpenPgpError, SigningKey};
 use durable_files::{DurableError, Lock};
 use fleet_protocol::audit::Outcome;
 use jiff::Timestamp;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The suite that every server begins with.
 pub const FIRST_SUITE: &str = "stable";
@@ -81,6 +83,15 @@ pub enum InitError {
     /// The database could not be made.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The storage cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The bucket is somebody's.
+    #[error(
+        "{0} holds packages already; for one more server process on it, copy the data folder of the first, and for a \
+         new repository give another bucket or prefix"
+    )]
+    StorageTaken(String),
     /// The admin token could not be made.
     #[error("admin token: {0}")]
     Token(String),
@@ -101,9 +112,10 @@ impl From<AccessError> for InitError {
     }
 }
 
-/// Makes the data folder `data`, which takes in packages signed by `package_keys` (keyring files).
-pub async fn init(data: &Path, package_keys: &[PathBuf], now: Timestamp) -> Result<Initialised, InitError> {
-    let dir = DataDir::new(data);
+/// Makes the data folder and what belongs to it elsewhere. The server takes in packages signed by `package_keys` (keyring
+/// files).
+pub async fn init(settings: &Settings, package_keys: &[PathBuf], now: Timestamp) -> Result<Initialised, InitError> {
+    let dir = DataDir::new(&settings.data);
     // What is given is checked first: nothing is made for a wrong key.
     let keyring = read_package_keys(package_keys)?;
     check_vacant(&dir)?;
@@ -114,7 +126,7 @@ pub async fn init(data: &Path, package_keys: &[PathBuf], now: Timestamp) -> Resu
     check_vacant(&dir)?;
     durable_files::replace(&dir.unfinished_init(), b"debfleet-server init has not finished here.\n", 0o644)?;
     remove_parts(&dir)?;
-    let made = match make_parts(&dir, &keyring, now).await {
+    let made = match make_parts(&dir, &settings.backends, &keyring, now).await {
         Ok(made) => made,
         Err(error) => {
             undo(&dir, new_folder);
@@ -146,7 +158,19 @@ fn check_vacant(dir: &DataDir) -> Result<(), InitError> {
     }
 }
 
-async fn make_parts(dir: &DataDir, package_keys: &Keyring, now: Timestamp) -> Result<Initialised, InitError> {
+async fn make_parts(
+    dir: &DataDir,
+    backends: &Backends,
+    package_keys: &Keyring,
+    now: Timestamp,
+) -> Result<Initialised, InitError> {
+    // What may not be there, or may be somebody's, comes before what cannot be taken back.
+    let storage = Storage::new(dir, backends.bucket.as_ref())?;
+    if let Some(bucket) = &backends.bucket
+        && storage.holds_packages().await?
+    {
+        return Err(InitError::StorageTaken(bucket.to_string()));
+    }
     durable_files::create_dir(&dir.keys(), 0o700)?;
     for folder in [dir.pool(), dir.indexes()] {
         durable_files::create_dir(&folder, 0o755)?;
@@ -162,10 +186,10 @@ async fn make_parts(dir: &DataDir, package_keys: &Keyring, now: Timestamp) -> Re
     durable_files::replace(&dir.package_keyring(), &package_ring, 0o644)?;
     FleetCa::create(dir, now)?;
 
-    let database = database::create(&dir.database()).await?;
+    let database = database::create(&DatabasePlace::new(dir, backends)).await?;
     let (actor, audit) = (Actor::local("debfleet-server init"), Audit::new(database.clone(), Timestamp::now));
     let admin_token = first_token(database.clone(), audit.clone(), actor.clone(), now).await?;
-    let repository = Repository::open(dir, database.clone(), Timestamp::now).await?;
+    let repository = Repository::open(dir, database.clone(), storage, Timestamp::now).await?;
     repository.create_suite(&FIRST_SUITE.parse()?).await?;
     let (subject, detail) = (FIRST_SUITE.to_owned(), "public may read it".to_owned());
     audit.record(Entry { actor, action: "suite.create", subject, detail, outcome: Outcome::Done }).await;

@@ -14,4 +14,5 @@ pub mod init;
 pub mod local_token;
 mod repository;
 pub mod serve;
+mod storage;
 mod supervision;

@@ -2,13 +2,14 @@
 
 use crate::access::{AccessError, BadToken, TokenRequest, Tokens};
 use crate::audit::{Actor, Audit};
+use crate::config::Settings;
 use crate::data_dir::{DataDir, DataDirState};
-use crate::database::{self, DatabaseError};
+use crate::database::{self, DatabaseError, DatabasePlace};
 use fleet_protocol::access::{CreatedToken, NewToken, Role};
 use jiff::Timestamp;
 use sqlx::AnyPool;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A token that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -50,18 +51,19 @@ impl From<AccessError> for LocalTokenError {
 /// Makes a token for all suites and without an end. The server may run meanwhile: only the database is opened, and that
 /// takes a second writer.
 pub async fn create_token(
-    data: &Path,
+    settings: &Settings,
     role: Role,
     name: String,
     now: Timestamp,
 ) -> Result<CreatedToken, LocalTokenError> {
+    let data = &settings.data;
     let dir = DataDir::new(data);
-    let state = dir.state().map_err(|source| LocalTokenError::Look { path: data.to_owned(), source })?;
+    let state = dir.state().map_err(|source| LocalTokenError::Look { path: data.clone(), source })?;
     if state != DataDirState::Initialised {
-        return Err(LocalTokenError::NoData(data.to_owned()));
+        return Err(LocalTokenError::NoData(data.clone()));
     }
     let request = TokenRequest::check(NewToken { name, role, suites: None, expires_at: None }, now)?;
-    let database = database::open(&dir.database()).await?;
+    let database = database::open(&DatabasePlace::new(&dir, &settings.backends)).await?;
     let tokens = Tokens::new(database.clone(), Audit::new(database.clone(), Timestamp::now));
     let created = tokens.create(request, Actor::local("debfleet-server token create"), now).await?;
     database.close().await;

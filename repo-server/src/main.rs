@@ -5,9 +5,9 @@ mod manual;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use command_line::{Command, CommandLine, InitOptions, ServeOptions, TokenCommand, TokenOptions};
+use command_line::{BackendOptions, Command, CommandLine, InitOptions, ServeOptions, TokenCommand, TokenOptions};
 use jiff::Timestamp;
-use repo_server::config::RawSettings;
+use repo_server::config::{RawSettings, Settings};
 use repo_server::init::{FIRST_SUITE, Initialised, init};
 use repo_server::local_token::create_token;
 use repo_server::serve::serve;
@@ -22,7 +22,8 @@ async fn main() -> ExitCode {
         return manual::write(&out);
     }
     let command_line = CommandLine::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -30,7 +31,7 @@ async fn main() -> ExitCode {
         .with_target(false)
         .init();
     let outcome = match command_line.command {
-        Some(Command::Init(options)) => run_init(&options).await,
+        Some(Command::Init(options)) => run_init(options).await,
         Some(Command::Token(TokenCommand::Create(options))) => run_token_create(options).await,
         None => run_serve(command_line.serve).await,
     };
@@ -55,17 +56,20 @@ fn explain(error: &anyhow::Error) -> String {
     text
 }
 
-async fn run_init(options: &InitOptions) -> anyhow::Result<()> {
-    let made = init(&options.data, &options.package_key, Timestamp::now())
+async fn run_init(options: InitOptions) -> anyhow::Result<()> {
+    let InitOptions { data, package_key, backends, config } = options;
+    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let made = init(&settings, &package_key, Timestamp::now())
         .await
-        .with_context(|| format!("could not initialise {}", options.data.display()))?;
-    say(&describe(&made, &options.data));
+        .with_context(|| format!("could not initialise {}", settings.data.display()))?;
+    say(&describe(&made, &settings.data));
     Ok(())
 }
 
 async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
-    let TokenOptions { data, role, name } = options;
-    let created = create_token(&data, role, name, Timestamp::now()).await.context("could not make a token")?;
+    let TokenOptions { data, backends, config, role, name } = options;
+    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let created = create_token(&settings, role, name, Timestamp::now()).await.context("could not make a token")?;
     let (token, secret) = (created.token, created.secret);
     say(&format!(
         "{role} token: {secret}\nKeep it now, it is shown only once. Its id is {}: `debfleet token revoke {}` ends it.",
@@ -75,12 +79,42 @@ async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
 }
 
 async fn run_serve(options: ServeOptions) -> anyhow::Result<()> {
-    let ServeOptions { data, http, https, tls_cert, tls_key, host_name, max_upload, config } = options;
-    let file = config.as_deref().map(RawSettings::from_file).transpose()?.unwrap_or_default();
-    let flags = RawSettings { data, http, https, tls_cert, tls_key, host_name, max_upload };
-    let settings = flags.over(file).check()?;
+    let ServeOptions {
+        data,
+        http,
+        https,
+        tls_cert,
+        tls_key,
+        host_name,
+        max_upload,
+        backends,
+        storage_redirect,
+        config,
+    } = options;
+    let flags = RawSettings {
+        data,
+        http,
+        https,
+        tls_cert,
+        tls_key,
+        host_name,
+        max_upload,
+        storage_redirect,
+        ..given(backends)
+    };
+    let settings = settings(flags, config.as_deref())?;
     raise_file_limit();
     serve(settings, say).await.context("could not serve")
+}
+
+fn given(backends: BackendOptions) -> RawSettings {
+    let BackendOptions { database, storage, storage_endpoint, storage_region } = backends;
+    RawSettings { database, storage, storage_endpoint, storage_region, ..RawSettings::default() }
+}
+
+fn settings(flags: RawSettings, config: Option<&Path>) -> anyhow::Result<Settings> {
+    let file = config.map(RawSettings::from_file).transpose()?.unwrap_or_default();
+    Ok(flags.over(file).check()?)
 }
 
 fn describe(made: &Initialised, data: &Path) -> String {

@@ -4,11 +4,12 @@ use crate::access::{Access, AccessError};
 use crate::audit::Audit;
 use crate::config::{Settings, is_certificate_name};
 use crate::data_dir::{DataDir, DataDirState};
-use crate::database::{self, DatabaseError};
+use crate::database::{self, DatabaseError, DatabasePlace};
 use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
 use crate::http::listener::{self, ListenError, TlsError};
 use crate::http::{Scheme, ServerState, Surface, router};
 use crate::repository::{OpenError, Repository};
+use crate::storage::{Storage, StorageError};
 use crate::supervision;
 use durable_files::{DurableError, Lock};
 use jiff::Timestamp;
@@ -48,6 +49,9 @@ pub enum ServeError {
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The storage cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The repository cannot be opened.
     #[error(transparent)]
     Repository(#[from] OpenError),
@@ -90,8 +94,13 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
         }
     }
     let certificate = if settings.https.is_some() { Some(Certificate::new(&settings, &dir)?) } else { None };
-    let database = database::open(&dir.database()).await?;
-    let repository = Repository::open(&dir, database.clone(), Timestamp::now).await?;
+    let storage = Storage::new(&dir, settings.backends.bucket.as_ref())?;
+    if storage.is_shared() {
+        // A bucket that cannot be reached is better found out now than by the first reader.
+        storage.holds_packages().await?;
+    }
+    let database = database::open(&DatabasePlace::new(&dir, &settings.backends)).await?;
+    let repository = Repository::open(&dir, database.clone(), storage, Timestamp::now).await?;
     let repository = Arc::new(repository.with_max_upload(settings.max_upload));
     let audit = Audit::new(database.clone(), Timestamp::now);
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
@@ -104,7 +113,8 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
             _ => None,
         };
         let (repository, access, audit) = (repository.clone(), access.clone(), audit.clone());
-        let state = ServerState { repository, access, audit, scheme, surface: surface(scheme, bound) };
+        let (surface, redirect) = (surface(scheme, bound), settings.backends.redirect);
+        let state = ServerState { repository, access, audit, scheme, surface, redirect };
         serving.spawn(listener::serve(socket, tls, router(state), stopped.clone()));
         announce(&format!("listening on {}://{bound}", scheme.as_str()));
     }

@@ -2,20 +2,14 @@
 
 use super::host::requested_host;
 use super::problem::Problem;
-use super::reader::{Visitor, require_pool_file, require_suite};
+use super::reader::{Visitor, require_suite};
 use super::state::ServerState;
-use super::static_file::{cache_control, entity_tag, matches_tag, respond};
+use super::static_file::{cache_control, respond};
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::names::SuiteName;
 use fleet_protocol::access::ReadAccess;
-use fleet_protocol::publishing::DEB_MEDIA_TYPE;
-use tower::ServiceExt as _;
-use tower_http::services::ServeFile;
-
-/// Large files go out in pieces of this size.
-const CHUNK: usize = 1 << 20;
 
 /// `GET /debian/repository.gpg`
 pub(super) async fn keyring(State(state): State<ServerState>) -> Response {
@@ -72,52 +66,10 @@ pub(super) async fn suite_file(
 }
 
 /// What is not for everybody may be kept by the reader, and by no proxy on the way.
-fn keep_private(access: ReadAccess, response: &mut Response) {
+pub(super) fn keep_private(access: ReadAccess, response: &mut Response) {
     if access != ReadAccess::Public {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     }
-}
-
-/// `GET /debian/pool/…`
-pub(super) async fn pool_file(
-    State(state): State<ServerState>,
-    Path(path): Path<String>,
-    mut request: Request,
-) -> Result<Response, Problem> {
-    let missing = || Problem::not_found("the pool has no such file");
-    let filename = format!("pool/{path}");
-    let access = require_pool_file(&state, Visitor::of(&request), &filename).await?;
-    let file = state.repository.pool_file(&filename).await?.ok_or_else(missing)?;
-    let tag = entity_tag(&file.sha256);
-    let headers = request.headers_mut();
-    let known = matches_tag(headers, &tag);
-    headers.remove(header::IF_NONE_MATCH);
-    // A part of another content would not fit to what the client has.
-    if headers.remove(header::IF_RANGE).is_some_and(|condition| condition != tag.as_str()) {
-        headers.remove(header::RANGE);
-    }
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let served = ServeFile::new(&file.path).with_buf_chunk_size(CHUNK).oneshot(request).await;
-        served.unwrap_or_else(|never| match never {}).into_response()
-    };
-    if response.status() == StatusCode::NOT_FOUND {
-        tracing::error!(path = %file.path.display(), "a package that the database names is not in the pool");
-        return Err(missing());
-    }
-    // The package never changes; a refusal to send a part of it is not the package.
-    let is_package = !response.status().is_client_error();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(is_package)));
-    if is_package {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(DEB_MEDIA_TYPE));
-    }
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        headers.insert(header::ETAG, tag);
-    }
-    keep_private(access, &mut response);
-    Ok(response)
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -7,6 +7,7 @@ mod host;
 mod json;
 pub(crate) mod listener;
 mod packages;
+mod pool;
 mod problem;
 mod reader;
 mod router;

@@ -3,6 +3,7 @@
 use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
 use crate::audit::AuditError;
 use crate::repository::{PublishError, StoreError};
+use crate::storage::StorageError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::deb::DebProblem;
@@ -135,7 +136,17 @@ impl From<PublishError> for Problem {
             }
             E::NotInSuite { .. } => Self::not_found(text),
             E::Busy { .. } => Self::new(StatusCode::CONFLICT, "Upload in progress", text),
-            E::Disk(_) | E::Store(_) | E::Indexes(_) | E::Signing(_) | E::Stopped(_) => Self::internal(&error),
+            E::Store(StoreError::NoteLost(_)) => {
+                let detail = format!("{text}, and nothing was changed; send the package again in a while");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Published at the same time", detail)
+            }
+            E::Disk(_)
+            | E::Storage(_)
+            | E::TooSlow(_)
+            | E::Store(_)
+            | E::Indexes(_)
+            | E::Signing(_)
+            | E::Stopped(_) => Self::internal(&error),
         }
     }
 }
@@ -156,6 +167,12 @@ fn advice(problem: &DebProblem) -> &'static str {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
         Self::internal(&error)
     }
 }

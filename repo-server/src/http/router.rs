@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, debian, packages, suites, tokens};
+use super::{audit, debian, packages, pool, suites, tokens};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, delete, get, post};
@@ -24,7 +24,7 @@ pub(crate) fn router(state: ServerState) -> Router {
         .route("/debian/repository.gpg", get(debian::keyring))
         .route("/debian/{file}", get(debian::source_list))
         .route("/debian/dists/{suite}/{*path}", get(debian::suite_file))
-        .route("/debian/pool/{*path}", get(debian::pool_file));
+        .route("/debian/pool/{*path}", get(pool::pool_file));
     let api = match state.surface {
         Surface::Whole => Router::new()
             .route("/api/v1/suites/{suite}/packages", post(packages::publish))

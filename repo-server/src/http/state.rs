@@ -14,6 +14,8 @@ pub(crate) struct ServerState {
     pub(crate) audit: Audit,
     pub(crate) scheme: Scheme,
     pub(crate) surface: Surface,
+    /// Whether clients are sent to the storage for packages.
+    pub(crate) redirect: bool,
 }
 
 /// How clients reach a listener.

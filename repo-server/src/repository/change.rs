@@ -1,7 +1,7 @@
 //! What a publication changes in a suite: in its index parts, and in the tables.
 
 use super::index::{IndexEntry, Kind, Part, PartKey, Parts, contents_entry, packages_entry};
-use super::store::Package;
+use super::store::{Package, PoolWrite};
 use debian_formats::Architecture;
 use debian_formats::names::ComponentName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,8 @@ pub(crate) struct Placed {
 /// One step. Steps that do not touch the same package may be published together.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// A package that was not in the pool before.
-    AddNew(Placed),
+    /// A package that was not in the pool before, and the note that its file was put there.
+    AddNew(Placed, PoolWrite),
     /// One that is in the pool.
     Add(Placed),
     /// One that leaves the suite; the pool keeps it.
@@ -38,7 +38,7 @@ impl Change {
     /// The SHA-256 of the package that it is about.
     pub(super) fn package(&self) -> &str {
         match self {
-            Self::AddNew(placed) | Self::Add(placed) | Self::Phase(placed) => &placed.package.sha256,
+            Self::AddNew(placed, _) | Self::Add(placed) | Self::Phase(placed) => &placed.package.sha256,
             Self::Remove { package } => package,
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn apply(parts: &Parts, changes: &[Change]) -> io::Result<Parts> {
     let mut new: BTreeMap<PartKey, Vec<IndexEntry>> = BTreeMap::new();
     for change in changes {
         match change {
-            Change::AddNew(placed) | Change::Add(placed) => place(placed, &mut new),
+            Change::AddNew(placed, _) | Change::Add(placed) => place(placed, &mut new),
             Change::Remove { package } => drop(gone.insert(package.clone())),
             Change::Phase(placed) => {
                 gone.insert(placed.package.id());

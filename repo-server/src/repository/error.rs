@@ -2,6 +2,7 @@
 
 use super::store::StoreError;
 use super::suites::Selection;
+use crate::storage::StorageError;
 use debian_formats::deb::DebProblem;
 use debian_formats::names::{NameError, SuiteName};
 use debian_formats::openpgp::OpenPgpError;
@@ -61,6 +62,12 @@ pub enum PublishError {
     /// A file could not be written or read.
     #[error(transparent)]
     Disk(#[from] DurableError),
+    /// A stored file could not be written or read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The storage takes a file too slowly.
+    #[error("putting {0} into the pool took too long; look at the way to the storage")]
+    TooSlow(String),
     /// The database failed, or another process was faster.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +92,7 @@ impl PublishError {
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Disk(error) => error.is_full(),
+            Self::Storage(error) => error.is_full(),
             Self::Store(error) => error.is_full(),
             _ => false,
         }

@@ -62,7 +62,7 @@ pub(super) fn receive(folder: &Path, limit: u64, mut pieces: Pieces) -> Result<R
 
 /// An upload whose content and signature were found good.
 pub(super) struct Checked {
-    file: Replacement,
+    pub(super) file: Replacement,
     pub(super) package: Arc<Package>,
 }
 
@@ -105,14 +105,4 @@ impl Received {
 fn paths_of(entries: &[TarEntry]) -> String {
     let installed = entries.iter().filter(|entry| entry.kind != EntryKind::Directory);
     installed.map(|entry| format!("{}\n", entry.path)).collect()
-}
-
-impl Checked {
-    /// Puts the file at its place in the pool, durably. Blocks.
-    pub(super) fn store(self, target: &Path) -> Result<(), DurableError> {
-        if let Some(folder) = target.parent() {
-            durable_files::create_dir(folder, 0o755)?;
-        }
-        self.file.with_target(target).commit(0o644)
-    }
 }

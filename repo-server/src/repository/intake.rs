@@ -4,15 +4,28 @@ use super::Repository;
 use super::change::{Change, Placed};
 use super::error::PublishError;
 use super::incoming::{Checked, Pieces, receive};
+use super::store::{Package, PoolWrite};
 use debian_formats::names::{ComponentName, SuiteName};
 use fleet_protocol::publishing::Published;
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How often an upload is decided anew because another one, of the same package or to the same suite, was faster.
 const ATTEMPTS: usize = 600;
 /// How long to leave to another upload of the same file.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Putting a file into the pool ends well before somebody else may take its note over.
+const POOL_WRITE_TIME: Duration = Duration::from_secs(10 * 60);
+
+/// Where an upload's file is.
+enum Upload {
+    Received(Checked),
+    /// In the pool, or on its way there, with a note.
+    Stored(PoolWrite),
+}
 
 /// What is to be done with an upload, as the pool and the suite are now.
 enum Decision {
@@ -57,21 +70,16 @@ impl Repository {
         checked: Checked,
     ) -> Result<Published, PublishError> {
         let package = checked.package.clone();
-        let mut file = Some(checked);
-        let mut attempts = 0;
-        let created = loop {
-            attempts += 1;
-            let outcome = match self.decide(suite, component, &package).await? {
-                Decision::Nothing => break false,
-                Decision::Add(placed) => self.submit(suite, vec![Change::Add(placed)]).await,
-                Decision::AddNew(placed) => self.add_new(suite, placed, &mut file).await,
-            };
-            match outcome {
-                Ok(()) => break true,
-                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(error),
-            }
-        };
+        let mut upload = Upload::Received(checked);
+        let placed = self.place(suite, component, &package, &mut upload).await;
+        if placed.is_err()
+            && let Upload::Stored(write) = upload
+            && let Err(error) = self.remove_abandoned_pool_file(write).await
+        {
+            // The note of the write stays, so it is tried again later.
+            tracing::warn!(%error, "could not remove a pool file that was not published");
+        }
+        let created = placed?;
         if created {
             tracing::info!(%suite, package = package.name, version = %package.version,
                 architecture = package.architecture, signed_by = package.signed_by, "published");
@@ -87,11 +95,35 @@ impl Repository {
         })
     }
 
+    /// Whether the suite did not hold it before.
+    async fn place(
+        self: &Arc<Self>,
+        suite: &SuiteName,
+        component: &ComponentName,
+        package: &Arc<Package>,
+        upload: &mut Upload,
+    ) -> Result<bool, PublishError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let outcome = match self.decide(suite, component, package).await? {
+                Decision::Nothing => return Ok(false),
+                Decision::Add(placed) => self.submit(suite, vec![Change::Add(placed)]).await,
+                Decision::AddNew(placed) => self.add_new(suite, placed, upload).await,
+            };
+            match outcome {
+                Ok(()) => return Ok(true),
+                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     async fn decide(
         &self,
         suite: &SuiteName,
         component: &ComponentName,
-        package: &Arc<super::store::Package>,
+        package: &Arc<Package>,
     ) -> Result<Decision, PublishError> {
         if self.suite(suite).is_none() {
             return Err(PublishError::UnknownSuite(suite.clone()));
@@ -110,52 +142,55 @@ impl Repository {
         }
     }
 
-    /// `file` is taken when it was put into the pool, and stays there for the next attempt.
+    /// Puts the file into the pool, unless an attempt before did, and publishes.
     async fn add_new(
         self: &Arc<Self>,
         suite: &SuiteName,
         placed: Placed,
-        file: &mut Option<Checked>,
+        upload: &mut Upload,
     ) -> Result<(), PublishError> {
         let filename = placed.package.filename.clone();
-        if let Some(checked) = file.take() {
-            if !self.store.begin_pool_write(&filename, (self.clock)()).await? {
-                *file = Some(checked);
-                return Err(PublishError::Busy { filename });
+        let write = match upload {
+            Upload::Stored(write) => write.clone(),
+            Upload::Received(_) => {
+                let begun = self.store.begin_pool_write(&filename, (self.clock)()).await?;
+                let write = begun.ok_or_else(|| PublishError::Busy { filename: filename.clone() })?;
+                // Since it was decided that the pool lacks it, somebody may have put it there; now nobody can.
+                if self.store.pool_file(&filename).await?.is_some() {
+                    self.store.forget_pool_write(&write).await?;
+                    return Err(PublishError::Busy { filename });
+                }
+                if let Upload::Received(checked) = std::mem::replace(upload, Upload::Stored(write.clone())) {
+                    self.put(&filename, checked).await?;
+                }
+                write
             }
-            let target = self.dir.pool_file(&filename);
-            if let Err(error) = tokio::task::spawn_blocking(move || checked.store(&target)).await? {
-                self.give_up(&filename).await;
-                return Err(error.into());
-            }
-        }
-        let published = self.submit(suite, vec![Change::AddNew(placed)]).await;
-        if published.as_ref().is_err_and(|error| !error.is_raced()) {
-            self.give_up(&filename).await;
-        }
-        published
+        };
+        self.submit(suite, vec![Change::AddNew(placed, write)]).await
     }
 
-    /// Removes a pool file whose publication did not come about.
-    async fn give_up(&self, filename: &str) {
-        if let Err(error) = self.remove_abandoned_pool_file(filename).await {
-            // The note of the write stays, so the next start tries again.
-            tracing::warn!(%error, "could not remove a pool file that was not published");
+    async fn put(&self, filename: &str, checked: Checked) -> Result<(), PublishError> {
+        match timeout(POOL_WRITE_TIME, self.storage.put_file(&filename.parse()?, checked.file)).await {
+            Ok(stored) => Ok(stored?),
+            Err(_) => Err(PublishError::TooSlow(filename.to_owned())),
         }
     }
 
-    /// Removes pool files whose publication did not come about, and then their notes.
-    pub(super) async fn remove_abandoned_pool_files(&self) -> Result<(), PublishError> {
-        for filename in self.store.abandoned_pool_writes().await? {
-            self.remove_abandoned_pool_file(&filename).await?;
+    /// Removes pool files whose publication was begun before this time and did not come about, and then their notes.
+    pub(super) async fn remove_abandoned_pool_files(&self, before: Timestamp) -> Result<(), PublishError> {
+        for write in self.store.pool_writes_before(before).await? {
+            self.remove_abandoned_pool_file(write).await?;
         }
         Ok(())
     }
 
-    async fn remove_abandoned_pool_file(&self, filename: &str) -> Result<(), PublishError> {
-        if self.store.pool_file(filename).await?.is_none() {
-            durable_files::remove(&self.dir.pool_file(filename))?;
+    /// A publication that is being committed right now holds its note in the database, so taking the note over waits for
+    /// it, and then finds none.
+    async fn remove_abandoned_pool_file(&self, write: PoolWrite) -> Result<(), PublishError> {
+        let Some(write) = self.store.take_over(write, (self.clock)()).await? else { return Ok(()) };
+        if self.store.pool_file(&write.filename).await?.is_none() {
+            self.storage.delete(&write.filename.parse()?).await?;
         }
-        Ok(self.store.forget_pool_write(filename).await?)
+        Ok(self.store.forget_pool_write(&write).await?)
     }
 }

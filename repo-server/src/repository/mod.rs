@@ -21,9 +21,11 @@ pub(crate) use error::PublishError;
 pub(crate) use incoming::Piece;
 pub(crate) use index::Rope;
 pub(crate) use snapshot::{ServedFile, SuiteSnapshot};
-pub(crate) use store::StoreError;
+pub(crate) use store::{PoolFile, StoreError};
 
 use crate::data_dir::DataDir;
+use crate::database;
+use crate::storage::{Content, Storage, StorageError};
 use blocks::Blocks;
 use bytes::Bytes;
 use change::Change;
@@ -39,14 +41,17 @@ use queue::Queues;
 use sqlx::AnyPool;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-use store::{Store, StoredGeneration};
+use std::time::Duration;
+use store::{POOL_WRITE_LEASE, Store, StoredGeneration};
 use tokio::sync::{Notify, watch};
 
 /// How often releases are looked at for renewal, and unneeded index files are removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long a client that is sent to the storage may take to begin there.
+const POOL_URL_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Tells the time; tests pass their own.
 pub(crate) type Clock = fn() -> Timestamp;
@@ -86,17 +91,11 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-/// A file of the pool, to be streamed.
-#[derive(Debug)]
-pub(crate) struct PoolFile {
-    pub(crate) path: PathBuf,
-    pub(crate) sha256: String,
-}
-
-/// The repository of one data folder, which no other process uses.
+/// The repository. Its data folder is used by no other process; its database and its storage may be.
 pub(crate) struct Repository {
     dir: DataDir,
     store: Store,
+    storage: Storage,
     blocks: Blocks,
     key: Arc<SigningKey>,
     keyring: Bytes,
@@ -114,7 +113,14 @@ pub(crate) struct Repository {
 
 impl Repository {
     /// Opens it, removes what a crash left behind, and makes every suite ready to be served.
-    pub(crate) async fn open(dir: &DataDir, database: AnyPool, clock: Clock) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        dir: &DataDir,
+        database: AnyPool,
+        storage: Storage,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        // Where nobody else uses the database, a publication that was begun before now was cut off.
+        let cut_off = if database::is_shared(&database) { clock() - POOL_WRITE_LEASE } else { Timestamp::MAX };
         let key_path = dir.repository_key();
         let wrong = |path: &Path| {
             let path = path.to_owned();
@@ -128,7 +134,8 @@ impl Repository {
         let repository = Self {
             dir: dir.clone(),
             store: Store::new(database),
-            blocks: Blocks::new(dir.indexes()),
+            blocks: Blocks::new(storage.clone()),
+            storage,
             keyring: keyring.to_bytes().map_err(wrong(&key_path))?.into(),
             armored_key: keyring.to_armor().map_err(wrong(&key_path))?,
             key: Arc::new(key),
@@ -142,7 +149,7 @@ impl Repository {
             suites: watch::Sender::new(Suites::default()),
         };
         repository.clear_incoming()?;
-        repository.remove_abandoned_pool_files().await?;
+        repository.remove_abandoned_pool_files(cut_off).await?;
         for suite in repository.store.suites().await? {
             repository.load_suite(&suite).await?;
         }
@@ -187,16 +194,33 @@ impl Repository {
 
     /// A file of the pool. What no package in the database names is not there, whatever lies in the folder.
     pub(crate) async fn pool_file(&self, filename: &str) -> Result<Option<PoolFile>, StoreError> {
-        let sha256 = self.store.pool_file(filename).await?;
-        Ok(sha256.map(|sha256| PoolFile { path: self.dir.pool_file(filename), sha256 }))
+        self.store.pool_file(filename).await
+    }
+
+    /// The content of a file of the pool, or a part of it.
+    pub(crate) async fn pool_content(
+        &self,
+        filename: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Content>, StorageError> {
+        self.storage.open(&filename.parse()?, range).await
+    }
+
+    /// A URL by which a file of the pool can be fetched from where it is stored, if that gives such.
+    pub(crate) async fn pool_url(&self, filename: &str) -> Result<Option<String>, StorageError> {
+        self.storage.presigned(&filename.parse()?, POOL_URL_LIFETIME).await
     }
 
     /// Keeps every suite's Release valid and removes what is no longer needed, for ever.
     pub(crate) async fn maintain(self: &Arc<Self>) {
         let renewing = async {
             loop {
-                self.renew_releases((self.clock)()).await;
+                let now = (self.clock)();
+                self.renew_releases(now).await;
                 self.sweep_blocks().await;
+                if let Err(error) = self.remove_abandoned_pool_files(now - POOL_WRITE_LEASE).await {
+                    tracing::warn!(%error, "could not remove pool files that were not published");
+                }
                 tokio::time::sleep(MAINTENANCE_INTERVAL).await;
             }
         };
@@ -284,8 +308,8 @@ impl Repository {
             Ok(needed) => needed,
             Err(error) => return tracing::warn!(%error, "could not look for unneeded index files"),
         };
-        let blocks = self.blocks.clone();
-        match tokio::task::spawn_blocking(move || blocks.sweep(&needed, SystemTime::now())).await {
+        let (blocks, now) = (self.blocks.clone(), (self.clock)());
+        match tokio::task::spawn_blocking(move || blocks.sweep(&needed, now)).await {
             Ok(Ok(0)) => {}
             Ok(Ok(removed)) => tracing::debug!(removed, "removed unneeded index files"),
             Ok(Err(error)) => tracing::warn!(%error, "could not remove unneeded index files"),
@@ -302,10 +326,7 @@ fn read_block(
     if let Some(block) = known.get(id) {
         return Ok(Some(block.clone()));
     }
-    let Some(block) = blocks.read(id)?.map(Arc::new) else {
-        blocks.discard(id)?;
-        return Ok(None);
-    };
+    let Some(block) = blocks.read(id)?.map(Arc::new) else { return Ok(None) };
     known.insert(id.to_owned(), block.clone());
     Ok(Some(block))
 }

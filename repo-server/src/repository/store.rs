@@ -6,7 +6,7 @@ use super::index::PartKey;
 use debian_formats::names::SuiteName;
 use debian_formats::release::IndexFile;
 use debian_formats::{PackageName, Version};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,17 +32,26 @@ pub enum StoreError {
     /// Somebody else published to the suite in the meantime.
     #[error("suite {0} was published by another process at the same time")]
     Raced(SuiteName),
+    /// Somebody took the place of a file in the pool for abandoned.
+    #[error("putting {0} into the pool took so long that its place was cleared")]
+    NoteLost(String),
 }
 
-/// SQLite's result code for a full disk.
-const SQLITE_FULL: &str = "13";
+/// The codes for a full disk: of SQLite, and of PostgreSQL (SQLSTATE disk_full).
+const DISK_FULL: [&str; 2] = ["13", "53100"];
+
+/// Whoever puts a file into the pool has its place for themselves for so long. Clocks of processes that share a database
+/// may differ by less than that.
+pub(super) const POOL_WRITE_LEASE: SignedDuration = SignedDuration::from_mins(15);
 
 impl StoreError {
     /// Whether the disk was full.
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Io(error)) => durable_files::is_full(error),
-            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| code == SQLITE_FULL),
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| DISK_FULL.contains(&&*code))
+            }
             _ => false,
         }
     }
@@ -68,6 +77,21 @@ impl Package {
     pub(super) fn id(&self) -> Arc<str> {
         self.sha256.as_str().into()
     }
+}
+
+/// A note that a file is being put into the pool. Its time tells one writer from the next, because a note is taken over
+/// only with a later one; a publication whose note was taken over does not come about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PoolWrite {
+    pub(super) filename: String,
+    begun_at: i64,
+}
+
+/// A file of the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PoolFile {
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
 }
 
 /// A generation as the tables have it.
@@ -170,39 +194,64 @@ impl Store {
         Ok(row.try_get(0)?)
     }
 
-    /// The SHA-256 of a pool file, if the pool has it.
-    pub(super) async fn pool_file(&self, filename: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT sha256 FROM packages WHERE filename = $1")
+    /// A file of the pool, if it has it.
+    pub(super) async fn pool_file(&self, filename: &str) -> Result<Option<PoolFile>, StoreError> {
+        let row = sqlx::query("SELECT sha256, size FROM packages WHERE filename = $1")
             .bind(filename)
             .fetch_optional(&self.database)
             .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        row.map(|row| Ok(PoolFile { sha256: row.try_get(0)?, size: unsigned(row.try_get(1)?, "size")? })).transpose()
     }
 
-    /// Notes that a file is about to be put into the pool; false if another upload of it is on its way.
-    pub(super) async fn begin_pool_write(&self, filename: &str, now: Timestamp) -> Result<bool, StoreError> {
+    /// Notes that a file is about to be put into the pool; none if another upload of it is on its way. A note whose
+    /// lease has ended is taken over.
+    pub(super) async fn begin_pool_write(
+        &self,
+        filename: &str,
+        now: Timestamp,
+    ) -> Result<Option<PoolWrite>, StoreError> {
         let noted = sqlx::query(
-            "INSERT INTO pool_writes (filename, begun_at) VALUES ($1, $2) ON CONFLICT (filename) DO NOTHING",
+            "INSERT INTO pool_writes (filename, begun_at) VALUES ($1, $2) \
+             ON CONFLICT (filename) DO UPDATE SET begun_at = excluded.begun_at WHERE pool_writes.begun_at < $3",
         )
         .bind(filename)
         .bind(now.as_second())
+        .bind((now - POOL_WRITE_LEASE).as_second())
         .execute(&self.database)
         .await?;
-        Ok(noted.rows_affected() == 1)
+        let write = PoolWrite { filename: filename.to_owned(), begun_at: now.as_second() };
+        Ok((noted.rows_affected() == 1).then_some(write))
     }
 
-    /// Files that were begun and that no package names.
-    pub(super) async fn abandoned_pool_writes(&self) -> Result<Vec<String>, StoreError> {
-        let rows =
-            sqlx::query("SELECT filename FROM pool_writes WHERE filename NOT IN (SELECT filename FROM packages)")
-                .fetch_all(&self.database)
-                .await?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+    /// Notes that were made before this time.
+    pub(super) async fn pool_writes_before(&self, time: Timestamp) -> Result<Vec<PoolWrite>, StoreError> {
+        let rows = sqlx::query("SELECT filename, begun_at FROM pool_writes WHERE begun_at < $1")
+            .bind(time.as_second())
+            .fetch_all(&self.database)
+            .await?;
+        rows.iter().map(|row| Ok(PoolWrite { filename: row.try_get(0)?, begun_at: row.try_get(1)? })).collect()
     }
 
-    /// Forgets a note of [`Self::begin_pool_write`], after its file was removed.
-    pub(super) async fn forget_pool_write(&self, filename: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM pool_writes WHERE filename = $1").bind(filename).execute(&self.database).await?;
+    /// Takes a note over, from a writer that is gone or whose publication failed. None if it is not there any more: its
+    /// file was published, or somebody else has it.
+    pub(super) async fn take_over(&self, write: PoolWrite, now: Timestamp) -> Result<Option<PoolWrite>, StoreError> {
+        let begun_at = now.as_second().max(write.begun_at + 1);
+        let taken = sqlx::query("UPDATE pool_writes SET begun_at = $1 WHERE filename = $2 AND begun_at = $3")
+            .bind(begun_at)
+            .bind(&write.filename)
+            .bind(write.begun_at)
+            .execute(&self.database)
+            .await?;
+        Ok((taken.rows_affected() == 1).then_some(PoolWrite { begun_at, ..write }))
+    }
+
+    /// Forgets a note, after its file was removed.
+    pub(super) async fn forget_pool_write(&self, write: &PoolWrite) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM pool_writes WHERE filename = $1 AND begun_at = $2")
+            .bind(&write.filename)
+            .bind(write.begun_at)
+            .execute(&self.database)
+            .await?;
         Ok(())
     }
 
@@ -382,7 +431,7 @@ async fn change_in_transaction(
     change: &Change,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if let Change::AddNew(Placed { package, .. }) = change {
+    if let Change::AddNew(Placed { package, .. }, write) = change {
         sqlx::query(
             "INSERT INTO packages \
                  (sha256, name, version, architecture, filename, size, stanza, signed_by, uploaded_at) \
@@ -404,14 +453,19 @@ async fn change_in_transaction(
             .bind(&package.paths)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("DELETE FROM pool_writes WHERE filename = $1")
-            .bind(&package.filename)
+        let noted = sqlx::query("DELETE FROM pool_writes WHERE filename = $1 AND begun_at = $2")
+            .bind(&write.filename)
+            .bind(write.begun_at)
             .execute(&mut *transaction)
             .await?;
+        // Whoever took the note over may have removed the file.
+        if noted.rows_affected() != 1 {
+            return Err(StoreError::NoteLost(write.filename.clone()));
+        }
     }
     let done =
         match change {
-            Change::AddNew(placed) | Change::Add(placed) => sqlx::query(
+            Change::AddNew(placed, _) | Change::Add(placed) => sqlx::query(
                 "INSERT INTO suite_packages (suite, sha256, added_at, component, phased) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(suite)

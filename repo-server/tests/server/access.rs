@@ -318,7 +318,7 @@ fn a_lost_admin_token_is_replaced_on_the_server_while_it_runs() {
     let site = Site::new();
     let server = site.start();
     let create = |arguments: &[&str]| {
-        let mut command = server_command();
+        let mut command = site.command();
         command.args(["token", "create", "--data"]).arg(&site.data).args(arguments).output().unwrap()
     };
     let output = create(&["--role", "admin"]);

@@ -28,10 +28,11 @@ fn killed_while_publishing() {
         for round in 0..4 {
             kill_while_uploading(&site, round, Duration::from_millis(first_delay + 2 * round), &mut acknowledged);
         }
+        site.end_leases();
         let server = site.start();
         let published = server.check_suite();
         assert!(acknowledged.is_subset(&published));
-        assert_eq!(site.files("pool").len(), published.len(), "no file is left of what was not published");
+        assert_eq!(site.stored("pool").len(), published.len(), "no file is left of what was not published");
         assert_eq!(site.files("incoming").len(), 0);
         server.publish(&hi("99").signed_by(&site.package_key)).published();
     }
@@ -67,8 +68,8 @@ fn a_damaged_index_is_built_again() {
     server.publish(&hi("1.0").signed_by(&site.package_key)).published();
     let date = server.release().release().date;
     assert!(server.stop());
-    for name in site.files("indexes") {
-        durable_files::replace(&site.data.join("indexes").join(name), b"damaged", 0o644).unwrap();
+    for name in site.stored("indexes") {
+        site.overwrite(&format!("indexes/{name}"), b"damaged");
     }
     let server = site.start();
     assert_eq!(server.check_suite(), ["hi 1.0".to_owned()].into());
@@ -83,7 +84,7 @@ fn a_release_near_its_end_is_signed_anew_at_start() {
     let before = server.release();
     assert!(server.stop());
     // As if six of the seven days had passed.
-    tamper(&site, &["UPDATE generations SET valid_until = valid_until - 6 * 86400"]);
+    site.tamper(&["UPDATE generations SET valid_until = valid_until - 6 * 86400"]);
     let server = site.start();
     let deadline = Instant::now() + Duration::from_secs(10);
     while server.release().release().date == before.release().date {
@@ -94,20 +95,6 @@ fn a_release_near_its_end_is_signed_anew_at_start() {
     assert_eq!(server.check_suite(), ["hi 1.0".to_owned()].into());
 }
 
-/// Changes the database behind the server's back.
-fn tamper(site: &Site, statements: &[&'static str]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        sqlx::any::install_default_drivers();
-        let url = format!("sqlite://{}", site.data.join("debfleet.db").display());
-        let database = sqlx::AnyPool::connect(&url).await.unwrap();
-        for statement in statements {
-            sqlx::query(*statement).execute(&database).await.unwrap();
-        }
-        database.close().await;
-    });
-}
-
 #[test]
 fn a_publication_is_built_on_what_another_process_published() {
     let site = Site::new();
@@ -115,16 +102,13 @@ fn a_publication_is_built_on_what_another_process_published() {
     server.publish(&hi("1.0").signed_by(&site.package_key)).published();
     let before = server.inrelease();
     // As if another process had published in the meantime.
-    tamper(
-        &site,
-        &[
-            "INSERT INTO generations SELECT suite, number + 1, date + 1, valid_until, release, inrelease, release_gpg \
+    site.tamper(&[
+        "INSERT INTO generations SELECT suite, number + 1, date + 1, valid_until, release, inrelease, release_gpg \
              FROM generations WHERE number = 2",
-            "INSERT INTO generation_files SELECT suite, number + 1, path, sha256, size FROM generation_files \
+        "INSERT INTO generation_files SELECT suite, number + 1, path, sha256, size FROM generation_files \
              WHERE number = 2",
-            "UPDATE suites SET generation = 3",
-        ],
-    );
+        "UPDATE suites SET generation = 3",
+    ]);
     server.publish(&hi("2.0").signed_by(&site.package_key)).published();
     assert_ne!(server.inrelease(), before);
     // The blocks of the other one's generation are not there; the packages are.

@@ -71,7 +71,7 @@ fn refused_uploads_change_nothing() {
     let server = site.start();
     let good = hi("1.0").signed_by(&site.package_key);
     server.publish(&good).published();
-    let before = (server.inrelease(), site.files("pool"), site.files("indexes"));
+    let before = (server.inrelease(), site.stored("pool"), site.stored("indexes"));
 
     let mut tampered = hi("2.0").signed_by(&site.package_key);
     // Inside data.tar, after the first two members.
@@ -121,7 +121,7 @@ fn refused_uploads_change_nothing() {
         assert!(problem.detail.contains(word), "{case}: {problem:?}");
         assert!(!problem.detail.contains("/tmp"), "{case} tells where files lie: {problem:?}");
         assert_eq!(answer.header("www-authenticate").is_empty(), status != 401, "{case}");
-        let after = (server.inrelease(), site.files("pool"), site.files("indexes"));
+        let after = (server.inrelease(), site.stored("pool"), site.stored("indexes"));
         assert_eq!(after, before, "{case}");
         assert_eq!(site.files("incoming").len(), 0, "{case}");
     }

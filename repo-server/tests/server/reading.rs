@@ -77,7 +77,7 @@ fn a_package_is_sent_in_parts() {
 fn only_what_the_database_knows_is_served() {
     let site = Site::new();
     let server = site.start();
-    durable_files::replace(&site.data.join("pool/secret"), b"x", 0o644).unwrap();
+    site.overwrite("pool/secret", b"x");
     let paths = [
         "/",
         "/debian/",

@@ -1,5 +1,6 @@
 //! A running server, and what a client sees of it.
 
+use crate::backends::{Backend, block_on, execute};
 use crate::package::new_key;
 use debian_formats::checksums::sha256_hex;
 use debian_formats::control::Stanza;
@@ -7,8 +8,9 @@ use debian_formats::openpgp::{Keyring, SigningKey};
 use debian_formats::packages::PackageEntry;
 use debian_formats::release::VerifiedRelease;
 use fleet_protocol::publishing::{DEB_MEDIA_TYPE, Problem, Published, upload_path};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
-use sqlx::Connection as _;
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -24,13 +26,14 @@ pub(crate) struct Site {
     pub(crate) package_ring: PathBuf,
     pub(crate) package_key: SigningKey,
     pub(crate) token: String,
+    pub(crate) backend: Backend,
 }
 
 pub(crate) fn server_command() -> Command {
     let mut command = Command::new(SERVER);
     // What the developer has in the environment is not the tests' concern.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("DEBFLEET_") {
+        if ["DEBFLEET_", "AWS_", "PG"].iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
             command.env_remove(name);
         }
     }
@@ -53,18 +56,25 @@ impl Site {
         let package_ring = folder.path().join("package.gpg");
         durable_files::replace(&package_ring, &package_key.public_keyring().to_bytes().unwrap(), 0o644).unwrap();
         let data = folder.path().join("data");
-        Self { _folder: folder, data, package_ring, package_key, token: String::new() }
+        Self { _folder: folder, data, package_ring, package_key, token: String::new(), backend: Backend::new() }
+    }
+
+    /// The server's program, told where this site's tables and packages are.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = server_command();
+        self.backend.tell(&mut command);
+        command
     }
 
     pub(crate) fn init(&self) -> Output {
-        let mut command = server_command();
+        let mut command = self.command();
         command.arg("init").arg("--data").arg(&self.data).arg("--package-key").arg(&self.package_ring);
         command.output().unwrap()
     }
 
     /// Runs a server that is expected not to come up.
     pub(crate) fn fail(&self, arguments: &[&str]) -> String {
-        let output = server_command().arg("--data").arg(&self.data).args(arguments).output().unwrap();
+        let output = self.command().arg("--data").arg(&self.data).args(arguments).output().unwrap();
         assert!(!output.status.success(), "{output:?}");
         assert!(output.stdout.is_empty(), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
@@ -76,7 +86,7 @@ impl Site {
 
     pub(crate) fn start_with(&self, arguments: &[&str]) -> Server {
         let mut child =
-            server_command().arg("--data").arg(&self.data).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+            self.command().arg("--data").arg(&self.data).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let listeners = arguments.iter().filter(|argument| ["--http", "--https"].contains(argument)).count();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(listeners);
         let bases: Vec<String> =
@@ -88,14 +98,7 @@ impl Site {
 
     /// Changes the database beside the server, as time or another process would.
     pub(crate) fn change_database(&self, statement: &'static str) {
-        let url = format!("sqlite://{}", self.data.join("debfleet.db").display());
-        let change = async {
-            let mut connection = sqlx::SqliteConnection::connect(&url).await?;
-            sqlx::query(statement).execute(&mut connection).await?;
-            connection.close().await
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(change).unwrap();
+        self.tamper(&[statement]);
     }
 
     /// Files under a folder of the data, relative to it.
@@ -114,6 +117,44 @@ impl Site {
             }
         }
         found
+    }
+}
+
+impl Site {
+    /// What is stored below a folder such as `pool`, wherever this site stores it.
+    pub(crate) fn stored(&self, folder: &str) -> BTreeSet<String> {
+        let Backend::AtScale(at_scale) = &self.backend else { return self.files(folder) };
+        let prefix = format!("ours/{folder}");
+        block_on(async {
+            let listed = at_scale.store().list(Some(&prefix.as_str().into())).try_collect::<Vec<_>>().await.unwrap();
+            listed.iter().map(|object| object.location.as_ref()[prefix.len() + 1..].to_owned()).collect()
+        })
+    }
+
+    /// Overwrites a stored file behind the server's back.
+    pub(crate) fn overwrite(&self, name: &str, content: &'static [u8]) {
+        match &self.backend {
+            Backend::Embedded => durable_files::replace(&self.data.join(name), content, 0o644).unwrap(),
+            Backend::AtScale(at_scale) => {
+                let store = at_scale.store();
+                block_on(store.put(&format!("ours/{name}").into(), content.into())).unwrap();
+            }
+        }
+    }
+
+    /// Changes the database behind the server's back.
+    pub(crate) fn tamper(&self, statements: &[&str]) {
+        let url = match &self.backend {
+            Backend::Embedded => format!("sqlite://{}", self.data.join("debfleet.db").display()),
+            Backend::AtScale(at_scale) => at_scale.database.clone(),
+        };
+        execute(&url, &statements.iter().map(|&statement| statement.to_owned()).collect::<Vec<_>>());
+    }
+
+    /// As if whoever put files into the pool had been gone for long. Where nobody else uses the database, the next start
+    /// knows that they are.
+    pub(crate) fn end_leases(&self) {
+        self.tamper(&["UPDATE pool_writes SET begun_at = begun_at - 3600"]);
     }
 }
 

@@ -1,5 +1,9 @@
 //! The settings of a serving process: flags, then `DEBFLEET_SERVER_*` variables, then the configuration file.
 
+mod backends;
+
+pub use backends::{Backends, BucketSettings, Credentials, PostgresSettings};
+
 use debian_formats::limits::Limits;
 use serde::Deserialize;
 use std::io;
@@ -30,6 +34,20 @@ pub struct RawSettings {
     pub host_name: Vec<String>,
     /// The largest package that is taken in, in MiB.
     pub max_upload: Option<u64>,
+    /// URL of a PostgreSQL database.
+    pub database: Option<String>,
+    /// Bucket of an S3-compatible store.
+    pub storage: Option<String>,
+    /// Where that store is, if it is not Amazon's.
+    pub storage_endpoint: Option<String>,
+    /// Its region.
+    pub storage_region: Option<String>,
+    /// Who we are there; only in the configuration file, because others see a process's flags.
+    pub storage_access_key_id: Option<String>,
+    /// The secret to it.
+    pub storage_secret_access_key: Option<String>,
+    /// Whether clients are sent to the store for packages.
+    pub storage_redirect: Option<bool>,
 }
 
 /// Checked settings.
@@ -47,6 +65,8 @@ pub struct Settings {
     pub host_names: Vec<String>,
     /// The largest package that is taken in, in bytes.
     pub max_upload: u64,
+    /// Where tables and packages lie.
+    pub backends: Backends,
 }
 
 /// Settings that cannot be used.
@@ -95,6 +115,29 @@ pub enum ConfigError {
     /// A certificate nobody would see.
     #[error("tls-cert is given, but only plain HTTP is served; add https")]
     CertificateWithoutHttps,
+    /// A database that is none.
+    #[error(
+        "database is not the URL of a PostgreSQL database ({0}); write for example \
+         postgres://debfleet:PASSWORD@db.example.org/debfleet, or leave it out for SQLite in the data folder"
+    )]
+    Database(String),
+    /// A bucket that is none.
+    #[error(
+        "storage {0:?} is not a bucket; write for example s3://my-bucket or s3://my-bucket/debfleet, or leave it out \
+         for the data folder"
+    )]
+    Storage(String),
+    /// An endpoint that is none.
+    #[error("storage-endpoint {0:?} is not the URL of a store; write for example https://minio.example.org:9000")]
+    Endpoint(String),
+    /// Half of a pair.
+    #[error(
+        "storage-access-key-id and storage-secret-access-key belong together; give both, or neither for AWS_* variables"
+    )]
+    HalfCredentials,
+    /// A setting of a bucket without one.
+    #[error("{0} is given, but packages lie in the data folder; add storage")]
+    WithoutStorage(&'static str),
 }
 
 impl RawSettings {
@@ -116,11 +159,19 @@ impl RawSettings {
             tls_key: self.tls_key.or(weaker.tls_key),
             host_name: if self.host_name.is_empty() { weaker.host_name } else { self.host_name },
             max_upload: self.max_upload.or(weaker.max_upload),
+            database: self.database.or(weaker.database),
+            storage: self.storage.or(weaker.storage),
+            storage_endpoint: self.storage_endpoint.or(weaker.storage_endpoint),
+            storage_region: self.storage_region.or(weaker.storage_region),
+            storage_access_key_id: self.storage_access_key_id.or(weaker.storage_access_key_id),
+            storage_secret_access_key: self.storage_secret_access_key.or(weaker.storage_secret_access_key),
+            storage_redirect: self.storage_redirect.or(weaker.storage_redirect),
         }
     }
 
     /// Checks them.
     pub fn check(self) -> Result<Settings, ConfigError> {
+        let backends = backends::check(&self)?;
         let data = self.data.ok_or(ConfigError::NoData)?;
         let http = self.http.map(|text| address("http", &text)).transpose()?;
         let mut https = self.https.map(|text| address("https", &text)).transpose()?;
@@ -140,7 +191,7 @@ impl RawSettings {
         if !(1..=MOST_MIB).contains(&max_upload) {
             return Err(ConfigError::MaxUpload(max_upload));
         }
-        Ok(Settings { data, http, https, tls, host_names: self.host_name, max_upload: max_upload << 20 })
+        Ok(Settings { data, http, https, tls, host_names: self.host_name, max_upload: max_upload << 20, backends })
     }
 }
 
