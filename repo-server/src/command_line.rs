@@ -26,6 +26,15 @@ Example:
   debfleet key new package --out keys
   debfleet-server init --data /srv/debfleet --package-key keys/package.gpg";
 
+const BACKUP_EXAMPLES: &str = "\
+Example:
+  debfleet-server backup --data /var/lib/debfleet-server --to /var/backups/debfleet/$(date +%F)";
+
+const RESTORE_EXAMPLES: &str = "\
+Example:
+  debfleet-server restore --from /var/backups/debfleet/2026-01-31 --data /srv/debfleet
+  debfleet-server --data /srv/debfleet --https 0.0.0.0:8443";
+
 const TOKEN_EXAMPLES: &str = "\
 Example, when the admin token is lost:
   debfleet-server token create --data /var/lib/debfleet-server --role admin";
@@ -45,6 +54,14 @@ pub(crate) enum Command {
     /// Make a data folder: keys, database, the suite `stable`, an admin token
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitOptions),
+    /// Copy everything that the server knows to another folder; the server may be running
+    ///
+    /// The folder is laid out as the data folder is. Packages are hard links where it is on the same file system.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup(BackupOptions),
+    /// Make a data folder of a backup, comparing every package with its SHA-256
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore(RestoreOptions),
     /// Make tokens on the server itself, for when no admin token is at hand
     #[command(subcommand)]
     Token(TokenCommand),
@@ -58,6 +75,36 @@ pub(crate) enum TokenCommand {
     /// `debfleet token create`.
     #[command(after_help = TOKEN_EXAMPLES)]
     Create(TokenOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct BackupOptions {
+    /// Data folder, made by `debfleet-server init`
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder to make; it must be absent or empty. It will hold the secret keys
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct RestoreOptions {
+    /// Folder that `debfleet-server backup` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// Data folder to make; it must be absent or empty
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Args)]

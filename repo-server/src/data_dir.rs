@@ -1,5 +1,6 @@
 //! Where things lie in the data folder, and whether it is one.
 
+use durable_files::DurableError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ impl DataDir {
         self.root.join("lock")
     }
 
-    /// Present from the beginning of `init` to its end.
+    /// Present from the beginning of `init`, or of a backup or its restoring, to its end.
     pub(crate) fn unfinished_init(&self) -> PathBuf {
         self.root.join("unfinished-init")
     }
@@ -103,6 +104,20 @@ impl DataDir {
             beside("-shm"),
             database,
         ]
+    }
+
+    /// Takes all of that away.
+    pub(crate) fn remove_parts(&self) -> Result<(), DurableError> {
+        for path in self.made_by_init() {
+            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            match removed {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(DurableError::Io { action: "remove", path, cause });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Looks, and changes nothing.

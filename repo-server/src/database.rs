@@ -82,6 +82,16 @@ pub enum DatabaseError {
         /// Why.
         source: MigrateError,
     },
+    /// It could not be copied.
+    #[error("could not copy the database {path} to {copy}: {source}")]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// Where to.
+        copy: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
     /// There are a server's tables already.
     #[error(
         "the database {0} holds a repository already; for one more server process on it, copy the data folder of the \
@@ -135,6 +145,25 @@ pub(crate) async fn open(place: &DatabasePlace) -> Result<AnyPool, DatabaseError
         .map_err(fail)?;
     MIGRATIONS.run(&pool).await.map_err(|source| DatabaseError::Migrate { place: place.to_string(), source })?;
     Ok(pool)
+}
+
+/// One connection to a database of SQLite, whatever its schema.
+pub(crate) async fn connect(path: &Path) -> Result<AnyConnection, DatabaseError> {
+    sqlx::any::install_default_drivers();
+    if !path.exists() {
+        return Err(DatabaseError::Missing(path.to_owned()));
+    }
+    let fail = |source| DatabaseError::Open { place: path.display().to_string(), source };
+    AnyConnection::connect(&url_of(path)).await.map_err(fail)
+}
+
+/// Copies a database of SQLite as it is at one instant, also while others write to it. The copy must be absent or empty.
+pub(crate) async fn copy(path: &Path, copy: &Path) -> Result<(), DatabaseError> {
+    let fail = |source| DatabaseError::Copy { path: path.to_owned(), copy: copy.to_owned(), source };
+    let mut connection = connect(path).await?;
+    let name = copy.to_string_lossy().into_owned();
+    sqlx::query("VACUUM INTO $1").bind(name).execute(&mut connection).await.map_err(fail)?;
+    connection.close().await.map_err(fail)
 }
 
 /// Whether other server processes may use it at the same time.

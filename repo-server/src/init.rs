@@ -125,7 +125,7 @@ pub async fn init(settings: &Settings, package_keys: &[PathBuf], now: Timestamp)
     // Looked at again now that nobody else can make it.
     check_vacant(&dir)?;
     durable_files::replace(&dir.unfinished_init(), b"debfleet-server init has not finished here.\n", 0o644)?;
-    remove_parts(&dir)?;
+    dir.remove_parts()?;
     let made = match make_parts(&dir, &settings.backends, &keyring, now).await {
         Ok(made) => made,
         Err(error) => {
@@ -205,23 +205,10 @@ async fn make_parts(
 
 /// After a failure: takes away what was made. What cannot be taken away stays marked as unfinished.
 fn undo(dir: &DataDir, new_folder: bool) {
-    let undone = remove_parts(dir).and_then(|()| durable_files::remove(&dir.unfinished_init()));
+    let undone = dir.remove_parts().and_then(|()| durable_files::remove(&dir.unfinished_init()));
     if undone.is_ok() && new_folder {
         let _ = durable_files::remove(&dir.lock());
         // Fails when something else came into it, and may.
         let _ = std::fs::remove_dir(dir.root());
     }
-}
-
-fn remove_parts(dir: &DataDir) -> Result<(), DurableError> {
-    for path in dir.made_by_init() {
-        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        match removed {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(DurableError::Io { action: "remove", path, cause: source });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

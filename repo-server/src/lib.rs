@@ -5,6 +5,7 @@
 
 mod access;
 mod audit;
+pub mod backup;
 pub mod config;
 mod data_dir;
 mod database;

@@ -5,8 +5,12 @@ mod manual;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use command_line::{BackendOptions, Command, CommandLine, InitOptions, ServeOptions, TokenCommand, TokenOptions};
+use command_line::{
+    BackendOptions, BackupOptions, Command, CommandLine, InitOptions, RestoreOptions, ServeOptions, TokenCommand,
+    TokenOptions,
+};
 use jiff::Timestamp;
+use repo_server::backup::{Copied, back_up, restore};
 use repo_server::config::{RawSettings, Settings};
 use repo_server::init::{FIRST_SUITE, Initialised, init};
 use repo_server::local_token::create_token;
@@ -33,6 +37,8 @@ async fn main() -> ExitCode {
     let outcome = match command_line.command {
         Some(Command::Init(options)) => run_init(options).await,
         Some(Command::Token(TokenCommand::Create(options))) => run_token_create(options).await,
+        Some(Command::Backup(options)) => run_backup(options).await,
+        Some(Command::Restore(options)) => run_restore(options).await,
         None => run_serve(command_line.serve).await,
     };
     match outcome {
@@ -76,6 +82,33 @@ async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
         token.id, token.id
     ));
     Ok(())
+}
+
+async fn run_backup(options: BackupOptions) -> anyhow::Result<()> {
+    let BackupOptions { data, to, backends, config } = options;
+    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let copied = back_up(&settings, &to).await.context("could not make the backup")?;
+    say(&format!("Backed up {} to {}: {}.", settings.data.display(), to.display(), describe_copied(&copied)));
+    Ok(())
+}
+
+async fn run_restore(options: RestoreOptions) -> anyhow::Result<()> {
+    let RestoreOptions { from, data, backends, config } = options;
+    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let copied = restore(&from, &settings).await.context("could not restore the backup")?;
+    let (data, copied) = (settings.data.display(), describe_copied(&copied));
+    say(&format!(
+        "Restored {data} from {}: {copied}. If the server runs as a user of its own, `chown -R` the folder to it.",
+        from.display()
+    ));
+    Ok(())
+}
+
+fn describe_copied(copied: &Copied) -> String {
+    match &copied.bucket {
+        Some(bucket) => format!("keys and tables; the {} packages they name stay in {bucket}", copied.packages),
+        None => format!("keys, tables and {} packages of {} bytes", copied.packages, copied.bytes),
+    }
 }
 
 async fn run_serve(options: ServeOptions) -> anyhow::Result<()> {

@@ -30,7 +30,7 @@ pub enum ServeError {
     #[error("{0} is not initialised; run `debfleet-server init --data {0} --package-key package.gpg` first")]
     NotInitialised(PathBuf),
     /// An init was cut off.
-    #[error("{0} was not completely initialised; run `debfleet-server init` on it again")]
+    #[error("{0} was not completely initialised or restored; run `debfleet-server init` or `restore` on it again")]
     Unfinished(PathBuf),
     /// The data folder cannot be read.
     #[error("could not look into {path}: {source}")]

@@ -3,6 +3,7 @@
 
 mod access;
 mod backends;
+mod backup;
 mod commands;
 mod durability;
 mod package;
