@@ -86,10 +86,10 @@ async fn publish_and_note(
     let note = |detail, outcome| state.audit.record(caller.entry("package.publish", suite.as_str(), detail, outcome));
     match state.repository.publish(&suite, &component, pieces).await {
         Ok(published) => {
-            if published.created {
-                let Published { package, version, architecture, sha256, .. } = &published;
-                note(format!("{package} {version} ({architecture}), SHA-256 {sha256}"), Outcome::Done).await;
-            }
+            // A repeated one as well: what the first one changed may have been cut off before it was noted.
+            let Published { package, version, architecture, sha256, created, .. } = &published;
+            let was_there = if *created { "" } else { "; it was there already" };
+            note(format!("{package} {version} ({architecture}), SHA-256 {sha256}{was_there}"), Outcome::Done).await;
             Ok(published)
         }
         Err(error) => {

@@ -215,16 +215,18 @@ fn every_change_is_in_the_log_with_who_when_what_and_from_where() {
         "init suite.access stable done".to_owned(),
         "ci package.publish stable refused".to_owned(),
         "ci package.publish stable done".to_owned(),
+        "ci package.publish stable done".to_owned(),
         format!("init token.create {} done", publisher.token.id),
         format!("debfleet-server init, uid {uid} suite.create stable done"),
     ];
-    assert_eq!(told[..5], expected);
-    assert_eq!(told.len(), 6, "what changes nothing, and what strangers try, is not in it: {told:?}");
-    let published = &entries[2];
+    assert_eq!(told[..6], expected);
+    assert_eq!(told.len(), 7, "a suite set to what it was, and what strangers try, is not in it: {told:?}");
+    assert!(entries[2].detail.ends_with("it was there already"), "{:?}", entries[2]);
+    let published = &entries[3];
     assert_eq!(published.outcome, Outcome::Done);
     assert!(published.detail.contains("hi 1.0 (all)"), "{published:?}");
     assert_eq!((published.remote_address.as_str(), published.token.as_ref()), ("127.0.0.1", Some(&publisher.token.id)));
-    assert_eq!((entries[4].remote_address.as_str(), &entries[4].token), ("local", &None));
+    assert_eq!((entries[5].remote_address.as_str(), &entries[5].token), ("local", &None));
     assert!(!format!("{entries:?}").contains("dft_"), "the log holds no secret");
 }
 
@@ -379,4 +381,23 @@ fn one_address_cannot_take_the_connections_of_all() {
     assert_eq!(String::from_utf8_lossy(&other.stdout), "200", "{other:?}");
     drop(connections);
     server.body("/debian/stable.sources");
+}
+
+#[test]
+fn a_token_from_before_there_were_roles_is_still_an_admins() {
+    let mut site = Site::new();
+    let first = tempfile::tempdir().unwrap();
+    let schema = include_bytes!("../../migrations/0001_first.sql");
+    durable_files::replace(&first.path().join("0001_first.sql"), schema, 0o644).unwrap();
+    site.go_back_to(first.path());
+    // SHA-256 of `dft_old`.
+    site.change_database(
+        "INSERT INTO tokens (id, secret_sha256, role, created_at) VALUES \
+         ('0a', '5577644ec3a04b0a64257800b03c52a131e7d0eb4793c28e23bbce8f8f3deaf8', 'admin', 1700000000)",
+    );
+    let server = site.start();
+    let answer = server.read_as("dft_old", "/api/v1/tokens");
+    assert_eq!(answer.status, 200);
+    let tokens = serde_json::from_slice::<TokenPage>(&answer.body).unwrap().tokens;
+    assert_eq!((tokens[0].role, tokens[0].suites.as_ref(), tokens[0].expires_at), (Role::Admin, None, None));
 }

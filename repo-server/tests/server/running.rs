@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
@@ -101,6 +101,30 @@ impl Site {
         self.tamper(&[statement]);
     }
 
+    /// Puts an empty database of an older schema in place of the one there is.
+    pub(crate) fn go_back_to(&mut self, migrations: &Path) {
+        if let Backend::Embedded = self.backend {
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(self.data.join(format!("debfleet.db{suffix}")));
+            }
+            durable_files::replace(&self.data.join("debfleet.db"), b"", 0o600).unwrap();
+        }
+        self.backend = Backend::new();
+        block_on(async {
+            sqlx::any::install_default_drivers();
+            let database = sqlx::AnyPool::connect(&self.database_url()).await.unwrap();
+            sqlx::migrate::Migrator::new(migrations).await.unwrap().run(&database).await.unwrap();
+            database.close().await;
+        });
+    }
+
+    fn database_url(&self) -> String {
+        match &self.backend {
+            Backend::Embedded => format!("sqlite://{}", self.data.join("debfleet.db").display()),
+            Backend::AtScale(at_scale) => at_scale.database.clone(),
+        }
+    }
+
     /// Files under a folder of the data, relative to it.
     pub(crate) fn files(&self, folder: &str) -> BTreeSet<String> {
         let root = self.data.join(folder);
@@ -144,11 +168,7 @@ impl Site {
 
     /// Changes the database behind the server's back.
     pub(crate) fn tamper(&self, statements: &[&str]) {
-        let url = match &self.backend {
-            Backend::Embedded => format!("sqlite://{}", self.data.join("debfleet.db").display()),
-            Backend::AtScale(at_scale) => at_scale.database.clone(),
-        };
-        execute(&url, &statements.iter().map(|&statement| statement.to_owned()).collect::<Vec<_>>());
+        execute(&self.database_url(), &statements.iter().map(|&statement| statement.to_owned()).collect::<Vec<_>>());
     }
 
     /// As if whoever put files into the pool had been gone for long. Where nobody else uses the database, the next start
