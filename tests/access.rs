@@ -65,18 +65,8 @@ fn apt_reads_a_private_suite_with_a_client_certificate_of_the_fleet_and_of_nobod
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
          -subj /CN=Stranger -keyout stranger.key -out stranger.pem",
     );
-    let certify = |ca: &Path, ca_key: &Path| {
-        openssl(
-            folder.path(),
-            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=lamp-1 \
-             -keyout device.key -out device.csr",
-        );
-        let sign = format!(
-            "x509 -req -in device.csr -days 2 -extfile device.ext -CA {} -CAkey {} -out device.pem",
-            ca.display(),
-            ca_key.display()
-        );
-        openssl(folder.path(), &sign);
+    let equip = |ca: &Path, ca_key: &Path| {
+        certify(folder.path(), ca, ca_key);
         for name in ["device.pem", "device.key"] {
             root.write(&format!("etc/apt/{name}"), &std::fs::read(folder.path().join(name)).unwrap());
         }
@@ -87,14 +77,66 @@ fn apt_reads_a_private_suite_with_a_client_certificate_of_the_fleet_and_of_nobod
         "etc/apt/apt.conf.d/device",
         b"Acquire::https::127.0.0.1 { SslCert \"/etc/apt/device.pem\"; SslKey \"/etc/apt/device.key\"; };\n",
     );
-    certify(&stranger.with_extension("pem"), &stranger.with_extension("key"));
+    equip(&stranger.with_extension("pem"), &stranger.with_extension("key"));
     root.shell(UPDATE).fails(100, "E:");
-    certify(&server.fleet_ca(), &server.data().join("keys/fleet-ca.key"));
+    equip(&server.fleet_ca(), &server.data().join("keys/fleet-ca.key"));
     root.shell(UPDATE).success();
     root.shell("apt-get install -y hi").success();
     assert_eq!(root.shell("/opt/hi/hi").success(), "Hello Deb! Version 0.1.0\n");
     root.shell("rm /etc/apt/apt.conf.d/device").success();
     root.shell(UPDATE).fails(100, "401");
+}
+
+#[test]
+fn the_updater_reads_a_private_suite_with_a_token_or_a_certificate() {
+    let key = PackageKey::new();
+    let (server, root) = private_suite(&key);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        end_to_end::debian_root::put(&folder.path().join(name), content);
+        folder.path().join(name).display().to_string()
+    };
+    let updater = |url: &str, extra: &str| {
+        let text = format!(
+            "repository = \"{url}/debian\"\nsuite = \"stable\"\npackages = [\"hi\"]\nca = \"{}\"\n\
+             repository-keyring = \"{}\"\npackage-keyring = \"{}\"\n{extra}",
+            server.fleet_ca().display(),
+            server.data().join("repository.gpg").display(),
+            key.keyring().display(),
+        );
+        let mut updater = end_to_end::program::binary("debfleet-updater");
+        updater.arg("--config").arg(file("updater.toml", text.as_bytes())).arg("--root").arg(root.path());
+        run(updater.arg("install"))
+    };
+    updater(server.url(), "").fails(1, "token-file");
+    let token = run(&mut server.debfleet(&["token", "create", "lamp-1", "--role", "viewer"])).success();
+    let extra = format!("token-file = \"{}\"\n", file("token", token.as_bytes()));
+    updater(&server.url().replace("https://127.0.0.1", "http://updates.test"), &extra).fails(1, "https://");
+    updater(server.url(), &format!("token-file = \"{}\"\n", file("empty", b""))).fails(1, "does not hold one token");
+    updater(server.url(), &extra).success();
+    assert_eq!(root.shell("/opt/hi/hi").success(), "Hello Deb! Version 0.1.0\n");
+
+    server.publish(&Source::hi().bumped("minor").build(&key));
+    file("device.ext", b"extendedKeyUsage=clientAuth\n");
+    certify(folder.path(), &server.fleet_ca(), &server.data().join("keys/fleet-ca.key"));
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let half = format!("client-certificate = \"{}\"\n", path("device.pem"));
+    updater(server.url(), &half).fails(1, "belong together");
+    updater(server.url(), &format!("{half}client-key = \"{}\"\n", path("device.key"))).success();
+    assert_eq!(root.shell("/opt/hi/hi").success(), "Hello Deb! Version 0.2.0\n");
+}
+
+/// A device's key and certificate, by this authority.
+fn certify(folder: &Path, ca: &Path, ca_key: &Path) {
+    openssl(
+        folder,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=lamp-1 -keyout device.key -out device.csr",
+    );
+    let (ca, ca_key) = (ca.display(), ca_key.display());
+    openssl(
+        folder,
+        &format!("x509 -req -in device.csr -days 2 -extfile device.ext -CA {ca} -CAkey {ca_key} -out device.pem"),
+    );
 }
 
 fn openssl(folder: &Path, arguments: &str) {

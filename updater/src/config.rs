@@ -1,11 +1,13 @@
 //! The updater's configuration: one TOML file, read once and checked.
 
+use crate::repository::Credentials;
 use crate::system::ScriptMode;
 use debian_formats::deb::SignatureRole;
 use debian_formats::names::SuiteName;
 use debian_formats::openpgp::{Keyring, OpenPgpError};
 use debian_formats::{Architecture, PackageName};
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,9 @@ struct RawConfig {
     required_signatures: Vec<SignatureRole>,
     architecture: Option<Architecture>,
     ca: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     #[serde(default = "default_poll_interval")]
     poll_interval: u64,
@@ -59,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) architecture: Option<Architecture>,
     /// PEM of the authority that signed the server's certificate; none: the system's.
     pub(crate) ca: Option<PathBuf>,
+    /// What is shown to a repository that is not for everybody.
+    pub(crate) credentials: Credentials,
     /// The device's file system: `/`, or another folder for an own root.
     pub(crate) root: PathBuf,
     pub(crate) state_dir: PathBuf,
@@ -95,6 +102,24 @@ impl Config {
         if !repository.starts_with("https://") && !repository.starts_with("http://") {
             return Err(value("repository", "must be a URL that begins with https:// or http://"));
         }
+        let certificate = match (raw.client_certificate, raw.client_key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err(value("client-certificate and client-key", "belong together")),
+        };
+        let credentials = Credentials { token: raw.token_file, certificate };
+        if credentials.certificate.is_some() && !repository.starts_with("https://") {
+            return Err(value(
+                "client-certificate",
+                "is shown over HTTPS only; the repository must begin with https://",
+            ));
+        }
+        if credentials.token.is_some() && !keeps_secrets(&repository) {
+            return Err(value(
+                "token-file",
+                "would be read by others on the way; the repository must begin with https://",
+            ));
+        }
         if raw.required_signatures.is_empty() {
             return Err(value("required-signatures", "must name at least one role, such as \"origin\""));
         }
@@ -119,6 +144,7 @@ impl Config {
             required_signatures: raw.required_signatures,
             architecture: raw.architecture,
             ca: raw.ca,
+            credentials,
             state_dir,
             root,
             poll_interval: Duration::from_secs(raw.poll_interval),
@@ -138,10 +164,34 @@ impl Config {
     }
 }
 
+/// Over HTTPS, or within this machine.
+fn keeps_secrets(repository: &str) -> bool {
+    let uri = repository.parse::<ureq::http::Uri>().ok();
+    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    repository.starts_with("https://") || is_loopback
+}
+
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|cause| ConfigError::Read { what, path: path.to_owned(), cause })
 }
 
 fn keyring(path: &Path, key: &'static str) -> Result<Keyring, ConfigError> {
     Keyring::from_bytes(&read(key, path)?).map_err(|cause| ConfigError::Keyring { path: path.to_owned(), key, cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_does_not_travel_in_the_clear() {
+        for good in ["https://updates.example.org/debian", "http://127.0.0.1:8080/debian", "http://[::1]/debian"] {
+            assert!(keeps_secrets(good), "{good}");
+        }
+        for bad in ["http://updates.example.org/debian", "http://10.0.0.1/debian", "http://127.0.0.1@evil/debian"] {
+            assert!(!keeps_secrets(bad), "{bad}");
+        }
+    }
 }

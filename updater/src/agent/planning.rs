@@ -66,7 +66,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn fetch_index(&mut self, suite: &SuiteName) -> Result<(Client, Index)> {
-        let client = Client::new(&self.config.repository, self.config.ca.as_deref())?;
+        let client = Client::new(&self.config.repository, self.config.ca.as_deref(), &self.config.credentials)?;
         let architecture = self.architecture()?;
         let keys = self.config.repository_keys()?;
         self.package_keys = Some(self.config.package_keys()?);

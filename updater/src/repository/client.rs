@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{Response, StatusCode, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 /// The authorities that Debian's ca-certificates installs.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -22,7 +22,9 @@ pub(crate) enum FetchError {
     Authorities { path: PathBuf, reason: String },
     #[error("could not fetch {url}: {reason}")]
     Transport { url: String, reason: String },
-    #[error("could not fetch {url}: the server answered {status}")]
+    #[error("could not use {path}, which shows the server who asks: {reason}")]
+    Credentials { path: PathBuf, reason: String },
+    #[error("could not fetch {url}: the server answered {status}{}", advice(*status))]
     Status { url: String, status: StatusCode },
     #[error("refused {url}: the server sends more than the {limit} bytes that were promised")]
     TooLong { url: String, limit: u64 },
@@ -32,15 +34,59 @@ pub(crate) enum FetchError {
     Write { path: PathBuf, cause: io::Error },
 }
 
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; check `token-file`, or `client-certificate` and `client-key`, in the configuration"
+        }
+        _ => "",
+    }
+}
+
+/// What a device shows a repository that is not for everybody: files that hold it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Credentials {
+    pub(crate) token: Option<PathBuf>,
+    /// A certificate chain and its key, in PEM.
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+}
+
+impl Credentials {
+    fn authorization(&self) -> Result<Option<String>, FetchError> {
+        let Some(path) = &self.token else { return Ok(None) };
+        let fail = |reason: String| FetchError::Credentials { path: path.clone(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(fail("it does not hold one token, such as `debfleet token create` prints".into()));
+        }
+        Ok(Some(format!("Bearer {token}")))
+    }
+
+    fn client_cert(&self) -> Result<Option<ClientCert>, FetchError> {
+        let Some((certificate, key)) = &self.certificate else { return Ok(None) };
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |reason: String| FetchError::Credentials { path, reason }
+        };
+        let pem = std::fs::read(key).map_err(|error| fail(key)(error.to_string()))?;
+        let key = PrivateKey::from_pem(&pem).map_err(|error| fail(key)(error.to_string()))?;
+        let pem = std::fs::read(certificate).map_err(|error| fail(certificate)(error.to_string()))?;
+        let chain = certificates(&pem).map_err(fail(certificate))?;
+        Ok(Some(ClientCert::new_with_certs(&chain, key)))
+    }
+}
+
 /// Talks to one repository.
 pub(crate) struct Client {
     agent: Agent,
     base: String,
+    authorization: Option<String>,
 }
 
 impl Client {
     /// `base` is the repository's root, without a slash at its end; `ca` the authority of its certificate.
-    pub(crate) fn new(base: &str, ca: Option<&Path>) -> Result<Self, FetchError> {
+    pub(crate) fn new(base: &str, ca: Option<&Path>, credentials: &Credentials) -> Result<Self, FetchError> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(3)
@@ -50,9 +96,11 @@ impl Client {
             .timeout_per_read(Some(Duration::from_secs(30)));
         if base.starts_with("https://") {
             let roots = authorities(ca.unwrap_or(Path::new(SYSTEM_ROOTS)))?;
-            config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).build());
+            let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots)));
+            config = config.tls_config(tls.client_cert(credentials.client_cert()?).build());
         }
-        Ok(Self { agent: config.build().into(), base: base.to_owned() })
+        let authorization = credentials.authorization()?;
+        Ok(Self { agent: config.build().into(), base: base.to_owned(), authorization })
     }
 
     /// A small file, whole; refused above `limit` bytes.
@@ -106,6 +154,10 @@ impl Client {
     fn get(&self, url: &str, from: u64, expected: u64) -> Result<Response<ureq::Body>, FetchError> {
         let longest = Duration::from_secs(60 + expected / SLOWEST_RATE);
         let mut request = self.agent.get(url).config().timeout_recv_body(Some(longest)).build();
+        // A redirect does not take it along.
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
@@ -120,13 +172,17 @@ fn transport(url: &str, error: &dyn std::fmt::Display) -> FetchError {
 fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, FetchError> {
     let fail = |reason: String| FetchError::Authorities { path: path.to_owned(), reason };
     let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-    let mut roots = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| fail(error.to_string()))? {
-            roots.push(certificate);
+    certificates(&pem).map_err(fail)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {
+    let mut certificates = Vec::new();
+    for item in parse_pem(pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| error.to_string())? {
+            certificates.push(certificate);
         }
     }
-    if roots.is_empty() { Err(fail("it holds no PEM certificate".into())) } else { Ok(roots) }
+    if certificates.is_empty() { Err("it holds no PEM certificate".into()) } else { Ok(certificates) }
 }
 
 fn restart(file: &mut File) -> io::Result<u64> {

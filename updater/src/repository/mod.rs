@@ -4,6 +4,6 @@ mod client;
 mod packages;
 mod suite;
 
-pub(crate) use client::{Client, FetchError};
+pub(crate) use client::{Client, Credentials, FetchError};
 pub(crate) use packages::{PackageError, VerifiedPackage, verify_package};
 pub(crate) use suite::{Index, fetch_index};
