@@ -57,8 +57,13 @@ pub(super) async fn suite_file(
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no such suite on this server");
     let suite: SuiteName = suite.parse().map_err(|_| missing())?;
-    let snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
+    let mut snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
     let access = require_suite(&state, Visitor::of(&request), &suite).await?;
+    if snapshot.file(&path).is_none() && path.contains("/by-hash/") {
+        // Another process may have given the reader a Release that this one has not seen yet.
+        state.repository.catch_up().await?;
+        snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
+    }
     let file = snapshot.file(&path).ok_or_else(|| Problem::not_found("the suite has no such file"))?;
     let mut response = respond(file, content_type(&path), request.headers());
     keep_private(access, &mut response);

@@ -50,6 +50,10 @@ use tokio::sync::{Notify, watch};
 
 /// How often releases are looked at for renewal, and unneeded index files are removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
+/// How soon readers see what another process published.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// While that cannot be asked.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(30);
 /// How long a client that is sent to the storage may take to begin there.
 const POOL_URL_LIFETIME: Duration = Duration::from_secs(600);
 
@@ -95,6 +99,8 @@ pub enum OpenError {
 pub(crate) struct Repository {
     dir: DataDir,
     store: Store,
+    /// Whether other processes publish, too.
+    is_shared: bool,
     storage: Storage,
     blocks: Blocks,
     key: Arc<SigningKey>,
@@ -120,7 +126,8 @@ impl Repository {
         clock: Clock,
     ) -> Result<Self, OpenError> {
         // Where nobody else uses the database, a publication that was begun before now was cut off.
-        let cut_off = if database::is_shared(&database) { clock() - POOL_WRITE_LEASE } else { Timestamp::MAX };
+        let is_shared = database::is_shared(&database);
+        let cut_off = if is_shared { clock() - POOL_WRITE_LEASE } else { Timestamp::MAX };
         let key_path = dir.repository_key();
         let wrong = |path: &Path| {
             let path = path.to_owned();
@@ -134,6 +141,7 @@ impl Repository {
         let repository = Self {
             dir: dir.clone(),
             store: Store::new(database),
+            is_shared,
             blocks: Blocks::new(storage.clone()),
             storage,
             keyring: keyring.to_bytes().map_err(wrong(&key_path))?.into(),
@@ -224,7 +232,38 @@ impl Repository {
                 tokio::time::sleep(MAINTENANCE_INTERVAL).await;
             }
         };
-        tokio::join!(renewing, self.compact());
+        tokio::join!(renewing, self.compact(), self.follow());
+    }
+
+    /// Shows what other processes publish, for ever.
+    async fn follow(&self) {
+        loop {
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
+            if let Err(error) = self.catch_up().await {
+                tracing::warn!(%error, "could not look for what other processes published; will try again");
+                tokio::time::sleep(FOLLOW_PAUSE).await;
+            }
+        }
+    }
+
+    /// Shows what other processes published until now.
+    pub(crate) async fn catch_up(&self) -> Result<(), PublishError> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        for (suite, number) in self.store.newest_generations().await? {
+            if self.shown_number(&suite) != Some(number) {
+                // Whoever publishes here shows it, too, and not an older one after it.
+                let queue = self.queues.of(&suite);
+                let _turn = queue.turn.lock().await;
+                self.refresh(&suite).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shown_number(&self, suite: &SuiteName) -> Option<i64> {
+        self.suite(suite).and_then(|snapshot| snapshot.newest().map(Generation::number))
     }
 
     fn suites(&self) -> Vec<(SuiteName, Arc<SuiteSnapshot>)> {

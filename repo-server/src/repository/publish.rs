@@ -143,8 +143,7 @@ impl Repository {
 
     /// Reads a suite again that another process has published.
     pub(super) async fn refresh(&self, suite: &SuiteName) -> Result<(), PublishError> {
-        let shown = self.suite(suite).and_then(|snapshot| snapshot.newest().map(Generation::number));
-        if shown != self.store.newest_generation(suite).await? {
+        if self.shown_number(suite) != self.store.newest_generation(suite).await? {
             let snapshot = self.read_suite(suite).await?;
             self.show(suite, snapshot);
         }

@@ -194,6 +194,13 @@ impl Store {
         Ok(row.try_get(0)?)
     }
 
+    /// The numbers of all suites' newest generations.
+    pub(super) async fn newest_generations(&self) -> Result<Vec<(SuiteName, i64)>, StoreError> {
+        let rows =
+            sqlx::query("SELECT name, generation FROM suites WHERE generation > 0").fetch_all(&self.database).await?;
+        rows.iter().map(|row| Ok((parsed(row, 0, "suite")?, row.try_get(1)?))).collect()
+    }
+
     /// A file of the pool, if it has it.
     pub(super) async fn pool_file(&self, filename: &str) -> Result<Option<PoolFile>, StoreError> {
         let row = sqlx::query("SELECT sha256, size FROM packages WHERE filename = $1")

@@ -10,3 +10,5 @@ mod package;
 mod publishing;
 mod reading;
 mod running;
+mod schemas;
+mod sharing;

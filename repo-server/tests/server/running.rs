@@ -42,12 +42,16 @@ pub(crate) fn server_command() -> Command {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let site = Self::without_data();
+        let mut site = Self::without_data();
         let output = site.init();
         assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let token = text.lines().find_map(|line| line.strip_prefix("admin token: ")).unwrap().to_owned();
-        Self { token, ..site }
+        site.remember_token(&output);
+        site
+    }
+
+    pub(crate) fn remember_token(&mut self, init: &Output) {
+        let text = std::str::from_utf8(&init.stdout).unwrap();
+        self.token = text.lines().find_map(|line| line.strip_prefix("admin token: ")).unwrap().to_owned();
     }
 
     pub(crate) fn without_data() -> Self {
@@ -85,8 +89,12 @@ impl Site {
     }
 
     pub(crate) fn start_with(&self, arguments: &[&str]) -> Server {
-        let mut child =
-            self.command().arg("--data").arg(&self.data).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        self.start_on(&self.data, arguments)
+    }
+
+    /// One more process, on a copy of the data folder.
+    pub(crate) fn start_on(&self, data: &Path, arguments: &[&str]) -> Server {
+        let mut child = self.command().arg("--data").arg(data).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let listeners = arguments.iter().filter(|argument| ["--http", "--https"].contains(argument)).count();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(listeners);
         let bases: Vec<String> =
@@ -158,7 +166,11 @@ impl Site {
     /// Overwrites a stored file behind the server's back.
     pub(crate) fn overwrite(&self, name: &str, content: &'static [u8]) {
         match &self.backend {
-            Backend::Embedded => durable_files::replace(&self.data.join(name), content, 0o644).unwrap(),
+            Backend::Embedded => {
+                let path = self.data.join(name);
+                durable_files::create_dir(path.parent().unwrap(), 0o755).unwrap();
+                durable_files::replace(&path, content, 0o644).unwrap();
+            }
             Backend::AtScale(at_scale) => {
                 let store = at_scale.store();
                 block_on(store.put(&format!("ours/{name}").into(), content.into())).unwrap();
