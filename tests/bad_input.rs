@@ -235,9 +235,12 @@ impl Serving {
     }
 
     fn publish(&self, package: &Path, token: &str) -> Ended {
+        self.debfleet(&["publish", package.to_str().unwrap(), "--suite", "stable"], token)
+    }
+
+    fn debfleet(&self, arguments: &[&str], token: &str) -> Ended {
         let command = &mut binary("debfleet");
-        command.arg("publish").arg(package).args(["--server", &self.1, "--suite", "stable"]);
-        run(command.env("DEBFLEET_TOKEN", token))
+        run(command.args(arguments).args(["--server", &self.1]).env("DEBFLEET_TOKEN", token))
     }
 
     fn inrelease(&self) -> Vec<u8> {
@@ -271,7 +274,10 @@ fn a_full_disk_below_the_server() {
     let hi = hi.bumped("minor");
     let package = hi.build(&key);
     disk.fill();
-    server.publish(&package, token).fails(1, "the server's disk is full, and nothing was changed");
+    let refusal = "the server's disk is full, and nothing was changed";
+    server.publish(&package, token).fails(1, refusal);
+    server.debfleet(&["suite", "access", "stable", "devices"], token).fails(1, refusal);
+    server.debfleet(&["token", "create", "ci", "--role", "viewer"], token).fails(1, refusal);
     assert_eq!(server.inrelease(), before);
     drop(server);
     let server = Serving::start(&data);

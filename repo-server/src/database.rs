@@ -26,6 +26,18 @@ const SQLITE_SETTINGS: &[&str] =
 /// The same for PostgreSQL, whatever its own configuration says.
 const POSTGRES_SETTINGS: &[&str] = &["SET synchronous_commit = on"];
 
+/// The codes for a full disk: of SQLite, and of PostgreSQL (SQLSTATE disk_full).
+const DISK_FULL: [&str; 2] = ["13", "53100"];
+
+/// Whether a statement failed because the disk was full.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => durable_files::is_full(error),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| DISK_FULL.contains(&&*code)),
+        _ => false,
+    }
+}
+
 /// Where the tables lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DatabasePlace {

@@ -1,6 +1,7 @@
 //! Why access could not be decided or changed.
 
 use crate::audit::AuditError;
+use crate::database;
 use debian_formats::names::NameError;
 use fleet_protocol::access::{UnknownAccess, UnknownRole};
 
@@ -21,4 +22,14 @@ pub(crate) enum AccessError {
     Name(#[from] NameError),
     #[error("access in the database: {0}")]
     Time(#[from] jiff::Error),
+}
+
+impl AccessError {
+    /// Whether the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Audit(AuditError::Database(error)) => database::is_full(error),
+            _ => false,
+        }
+    }
 }

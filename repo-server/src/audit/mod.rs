@@ -16,7 +16,7 @@ const AFTER_ALL_IDS: &str = "g";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuditError {
     /// The database failed.
-    #[error("audit log in the database: {0}")]
+    #[error("the database did not take in or give what the audit log is about: {0}")]
     Database(#[from] sqlx::Error),
     /// No random numbers for an entry's id.
     #[error("no random numbers for an entry of the audit log: {0}")]

@@ -103,6 +103,12 @@ impl Problem {
         self.status.is_client_error().then_some(&self.detail)
     }
 
+    fn disk_full(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "the disk is full");
+        let detail = "the server's disk is full, and nothing was changed; free some space there and try again";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "Disk full", detail)
+    }
+
     /// Details go to the log, not to strangers.
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "a request failed");
@@ -116,11 +122,7 @@ impl From<PublishError> for Problem {
         use PublishError as E;
         let text = error.to_string();
         match error {
-            error if error.is_full() => {
-                tracing::error!(%error, "the disk is full");
-                let detail = "the server's disk is full, and nothing was changed; free some space there and try again";
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "Disk full", detail)
-            }
+            error if error.is_full() => Self::disk_full(&error),
             E::UnknownSuite(_) => Self::not_found(format!("{text}; the first one of every server is `stable`")),
             E::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Package too large", text),
             E::BrokenOff(_) => Self::new(StatusCode::BAD_REQUEST, "Upload broken off", text),
@@ -179,7 +181,7 @@ impl From<StorageError> for Problem {
 
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
-        Self::internal(&error)
+        if error.is_full() { Self::disk_full(&error) } else { Self::internal(&error) }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::change::{Change, Placed};
 use super::generation::{Generation, GenerationRow};
 use super::index::PartKey;
+use crate::database;
 use debian_formats::names::SuiteName;
 use debian_formats::release::IndexFile;
 use debian_formats::{PackageName, Version};
@@ -37,9 +38,6 @@ pub enum StoreError {
     NoteLost(String),
 }
 
-/// The codes for a full disk: of SQLite, and of PostgreSQL (SQLSTATE disk_full).
-const DISK_FULL: [&str; 2] = ["13", "53100"];
-
 /// Whoever puts a file into the pool has its place for themselves for so long. Clocks of processes that share a database
 /// may differ by less than that.
 pub(super) const POOL_WRITE_LEASE: SignedDuration = SignedDuration::from_mins(15);
@@ -47,13 +45,7 @@ pub(super) const POOL_WRITE_LEASE: SignedDuration = SignedDuration::from_mins(15
 impl StoreError {
     /// Whether the disk was full.
     pub(crate) fn is_full(&self) -> bool {
-        match self {
-            Self::Database(sqlx::Error::Io(error)) => durable_files::is_full(error),
-            Self::Database(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| DISK_FULL.contains(&&*code))
-            }
-            _ => false,
-        }
+        matches!(self, Self::Database(error) if database::is_full(error))
     }
 }
 
