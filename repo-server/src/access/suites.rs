@@ -1,8 +1,9 @@
 //! Who may read which suite. The answer is needed with every request, so it is in memory; other processes on the same
-//! database learn of a change within seconds.
+//! database learn of a change before whoever made it gets the answer.
 
 use super::error::AccessError;
 use crate::audit::{Actor, Audit, Entry};
+use crate::database;
 use debian_formats::names::SuiteName;
 use fleet_protocol::access::ReadAccess;
 use fleet_protocol::audit::Outcome;
@@ -13,7 +14,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
 /// How soon a change made by another process is seen.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// After so long every process has looked.
+const ALL_HAVE_LOOKED: Duration = Duration::from_millis(2500);
 
 /// The access of this server's suites.
 #[derive(Debug)]
@@ -80,12 +83,16 @@ impl Suites {
             tracing::info!(%suite, %access, by = entry.actor.name, "changed who may read a suite");
         }
         self.refresh().await?;
+        if changed && database::is_shared(&self.database) {
+            // Whoever closes a suite may then publish what is not for everybody.
+            tokio::time::sleep(ALL_HAVE_LOOKED).await;
+        }
         Ok(self.known.borrow().contains_key(suite))
     }
 
-    /// Keeps up with other processes, for ever.
+    /// Keeps up with other processes, if there may be any, for ever.
     pub(crate) async fn keep_up(&self) {
-        loop {
+        while database::is_shared(&self.database) {
             tokio::time::sleep(REFRESH_INTERVAL).await;
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, "could not look who may read which suite; what was known holds");

@@ -1,5 +1,6 @@
 //! Who may do what: tokens, roles, private suites, guessing, and the log of it all.
 
+use crate::backends::AT_SCALE;
 use crate::package::hi;
 use crate::running::{Answer, Server, Site, agent, server_command};
 use fleet_protocol::access::{CreatedToken, Role, TokenInfo, TokenPage, suite_access_path, token_path};
@@ -400,4 +401,22 @@ fn a_token_from_before_there_were_roles_is_still_an_admins() {
     assert_eq!(answer.status, 200);
     let tokens = serde_json::from_slice::<TokenPage>(&answer.body).unwrap().tokens;
     assert_eq!((tokens[0].role, tokens[0].suites.as_ref(), tokens[0].expires_at), (Role::Admin, None, None));
+}
+
+#[test]
+fn a_closed_suite_is_closed_in_every_process_when_the_answer_comes() {
+    let site = Site::new();
+    if !AT_SCALE {
+        return;
+    }
+    let copy = site.data.with_file_name("copy");
+    assert!(Command::new("cp").arg("-a").arg(&site.data).arg(&copy).status().unwrap().success());
+    let (one, two) = (site.start(), site.start_on(&copy, &["--http", "127.0.0.1:0"]));
+    let status = |server: &Server| server.get("/debian/dists/stable/InRelease", &[]).status;
+    assert_eq!(two.set_access(&two.token, "stable", "devices").status, 200);
+    assert_eq!([status(&one), status(&two)], [401, 401]);
+    let token = one.secret_of(Role::Viewer);
+    assert_eq!(two.read_as(&token, "/debian/dists/stable/InRelease").status, 200);
+    assert_eq!(one.set_access(&one.token, "stable", "public").status, 200);
+    assert_eq!([status(&one), status(&two)], [200, 200]);
 }
