@@ -49,7 +49,7 @@ impl Problem {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        let detail = "this address does not take this method; read with GET, publish with POST";
+        let detail = "this address does not take this method; the answer's header Allow names those it takes";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
     }
 

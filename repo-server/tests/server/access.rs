@@ -154,6 +154,9 @@ fn what_no_token_can_be_is_refused() {
         assert!(problem.detail.contains(word), "{problem:?}");
     }
     assert_eq!(server.read_as(&server.token, "/api/v1/audit?limit=no").status, 400);
+    let answer = server.delete(&server.token, "/api/v1/tokens");
+    assert_eq!((answer.status, answer.header("allow")), (405, "GET,HEAD,POST"));
+    answer.problem();
     let tokens = server.read_as(&server.token, "/api/v1/tokens");
     assert_eq!(serde_json::from_slice::<TokenPage>(&tokens.body).unwrap().tokens.len(), 1);
 }
