@@ -11,7 +11,7 @@ use command_line::{
 };
 use jiff::Timestamp;
 use repo_server::backup::{Copied, back_up, restore};
-use repo_server::config::{RawSettings, Settings};
+use repo_server::config::{Backends, RawSettings, Settings};
 use repo_server::init::{FIRST_SUITE, Initialised, init};
 use repo_server::local_token::create_token;
 use repo_server::serve::serve;
@@ -26,8 +26,8 @@ async fn main() -> ExitCode {
         return manual::write(&out);
     }
     let command_line = CommandLine::parse();
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn,object_store=warn"));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -68,7 +68,7 @@ async fn run_init(options: InitOptions) -> anyhow::Result<()> {
     let made = init(&settings, &package_key, Timestamp::now())
         .await
         .with_context(|| format!("could not initialise {}", settings.data.display()))?;
-    say(&describe(&made, &settings.data));
+    say(&describe(&made, &settings));
     Ok(())
 }
 
@@ -150,9 +150,10 @@ fn settings(flags: RawSettings, config: Option<&Path>) -> anyhow::Result<Setting
     Ok(flags.over(file).check()?)
 }
 
-fn describe(made: &Initialised, data: &Path) -> String {
+fn describe(made: &Initialised, settings: &Settings) -> String {
     let fingerprints: Vec<String> = made.package_keys.iter().map(ToString::to_string).collect();
-    let data = data.display();
+    let data = settings.data.display();
+    let elsewhere = if settings.backends == Backends::default() { "" } else { ", with the same database and storage" };
     format!(
         "Initialised {data} with the empty suite `{FIRST_SUITE}`.\n\
          repository key: {} ({})\n\
@@ -160,7 +161,7 @@ fn describe(made: &Initialised, data: &Path) -> String {
          packages are taken in when signed by: {}\n\
          admin token: {}\n\
          Keep the token now, it is shown only once. Next:\n  \
-         debfleet-server --data {data} --http 127.0.0.1:8080\n  \
+         debfleet-server --data {data} --http 127.0.0.1:8080{elsewhere}\n  \
          DEBFLEET_TOKEN=… debfleet publish FILE.deb --server http://127.0.0.1:8080 --suite {FIRST_SUITE}",
         made.repository_key,
         made.repository_keyring.display(),

@@ -153,7 +153,7 @@ impl Repository {
         let write = match upload {
             Upload::Stored(write) => write.clone(),
             Upload::Received(_) => {
-                let begun = self.store.begin_pool_write(&filename, (self.clock)()).await?;
+                let begun = self.store.begin_pool_write(&filename, &self.name, (self.clock)()).await?;
                 let write = begun.ok_or_else(|| PublishError::Busy { filename: filename.clone() })?;
                 // Since it was decided that the pool lacks it, somebody may have put it there; now nobody can.
                 if self.store.pool_file(&filename).await?.is_some() {
@@ -178,7 +178,23 @@ impl Repository {
 
     /// Removes pool files whose publication was begun before this time and did not come about, and then their notes.
     pub(super) async fn remove_abandoned_pool_files(&self, before: Timestamp) -> Result<(), PublishError> {
-        for write in self.store.pool_writes_before(before).await? {
+        let abandoned = self.store.pool_writes_before(before).await?;
+        self.remove_pool_files(abandoned).await
+    }
+
+    /// The same for those that this process had begun before it started again. Where nobody else uses the database, that
+    /// is all of them.
+    pub(super) async fn remove_cut_off_pool_files(&self) -> Result<(), PublishError> {
+        let cut_off = if self.is_shared {
+            self.store.pool_writes_of(&self.name).await?
+        } else {
+            self.store.pool_writes_before(Timestamp::MAX).await?
+        };
+        self.remove_pool_files(cut_off).await
+    }
+
+    async fn remove_pool_files(&self, writes: Vec<PoolWrite>) -> Result<(), PublishError> {
+        for write in writes {
             self.remove_abandoned_pool_file(write).await?;
         }
         Ok(())

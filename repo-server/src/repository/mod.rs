@@ -99,6 +99,8 @@ pub enum OpenError {
 pub(crate) struct Repository {
     dir: DataDir,
     store: Store,
+    /// Of this process, among those that publish: its machine and its data folder.
+    name: String,
     /// Whether other processes publish, too.
     is_shared: bool,
     storage: Storage,
@@ -125,9 +127,11 @@ impl Repository {
         storage: Storage,
         clock: Clock,
     ) -> Result<Self, OpenError> {
-        // Where nobody else uses the database, a publication that was begun before now was cut off.
         let is_shared = database::is_shared(&database);
-        let cut_off = if is_shared { clock() - POOL_WRITE_LEASE } else { Timestamp::MAX };
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let folder =
+            dir.root().canonicalize().map_err(|source| OpenError::Read { path: dir.root().to_owned(), source })?;
+        let name = format!("{machine}:{}", folder.display());
         let key_path = dir.repository_key();
         let wrong = |path: &Path| {
             let path = path.to_owned();
@@ -141,6 +145,7 @@ impl Repository {
         let repository = Self {
             dir: dir.clone(),
             store: Store::new(database),
+            name,
             is_shared,
             blocks: Blocks::new(storage.clone()),
             storage,
@@ -157,7 +162,7 @@ impl Repository {
             suites: watch::Sender::new(Suites::default()),
         };
         repository.clear_incoming()?;
-        repository.remove_abandoned_pool_files(cut_off).await?;
+        repository.remove_cut_off_pool_files().await?;
         for suite in repository.store.suites().await? {
             repository.load_suite(&suite).await?;
         }

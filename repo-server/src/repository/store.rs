@@ -207,14 +207,16 @@ impl Store {
     pub(super) async fn begin_pool_write(
         &self,
         filename: &str,
+        owner: &str,
         now: Timestamp,
     ) -> Result<Option<PoolWrite>, StoreError> {
         let noted = sqlx::query(
-            "INSERT INTO pool_writes (filename, begun_at) VALUES ($1, $2) \
-             ON CONFLICT (filename) DO UPDATE SET begun_at = excluded.begun_at WHERE pool_writes.begun_at < $3",
+            "INSERT INTO pool_writes (filename, begun_at, owner) VALUES ($1, $2, $3) ON CONFLICT (filename) \
+             DO UPDATE SET begun_at = excluded.begun_at, owner = excluded.owner WHERE pool_writes.begun_at < $4",
         )
         .bind(filename)
         .bind(now.as_second())
+        .bind(owner)
         .bind((now - POOL_WRITE_LEASE).as_second())
         .execute(&self.database)
         .await?;
@@ -228,7 +230,16 @@ impl Store {
             .bind(time.as_second())
             .fetch_all(&self.database)
             .await?;
-        rows.iter().map(|row| Ok(PoolWrite { filename: row.try_get(0)?, begun_at: row.try_get(1)? })).collect()
+        rows.iter().map(pool_write_of_row).collect()
+    }
+
+    /// Notes that a process of this name made.
+    pub(super) async fn pool_writes_of(&self, owner: &str) -> Result<Vec<PoolWrite>, StoreError> {
+        let rows = sqlx::query("SELECT filename, begun_at FROM pool_writes WHERE owner = $1")
+            .bind(owner)
+            .fetch_all(&self.database)
+            .await?;
+        rows.iter().map(pool_write_of_row).collect()
     }
 
     /// Takes a note over, from a writer that is gone or whose publication failed. None if it is not there any more: its
@@ -503,6 +514,10 @@ fn placed_of_row(row: &AnyRow) -> Result<Placed, StoreError> {
     let phased: i64 = row.try_get(10)?;
     let phased = u8::try_from(phased).ok().filter(|percentage| *percentage < 100);
     Ok(Placed { package: Arc::new(package_of_row(row)?), component: parsed(row, 9, "component")?, phased })
+}
+
+fn pool_write_of_row(row: &AnyRow) -> Result<PoolWrite, StoreError> {
+    Ok(PoolWrite { filename: row.try_get(0)?, begun_at: row.try_get(1)? })
 }
 
 fn package_of_row(row: &AnyRow) -> Result<Package, StoreError> {

@@ -149,7 +149,8 @@ impl Bucket {
 
     pub(super) async fn is_empty(&self, prefix: &Key) -> Result<bool, StorageError> {
         let first = self.store.list(Some(&self.path(prefix)?)).try_next().await;
-        Ok(first.map_err(self.fail("list", prefix))?.is_none())
+        let unusable = |source| StorageError::Unusable { place: self.settings.to_string(), source };
+        Ok(first.map_err(unusable)?.is_none())
     }
 
     pub(super) async fn presigned(&self, key: &Key, lifetime: Duration) -> Result<String, StorageError> {

@@ -79,6 +79,17 @@ pub enum StorageError {
         /// Why.
         source: object_store::Error,
     },
+    /// The bucket cannot be used at all.
+    #[error(
+        "the storage {place} cannot be used; check its endpoint, its name and the credentials (AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or the settings): {source}"
+    )]
+    Unusable {
+        /// The bucket.
+        place: String,
+        /// Why.
+        source: object_store::Error,
+    },
     /// A file that is larger than anything that was put there.
     #[error("{place} is larger than {limit} bytes")]
     TooLarge {

@@ -28,7 +28,6 @@ fn killed_while_publishing() {
         for round in 0..4 {
             kill_while_uploading(&site, round, Duration::from_millis(first_delay + 2 * round), &mut acknowledged);
         }
-        site.end_leases();
         let server = site.start();
         let published = server.check_suite();
         assert!(acknowledged.is_subset(&published));

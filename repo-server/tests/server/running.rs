@@ -182,12 +182,6 @@ impl Site {
     pub(crate) fn tamper(&self, statements: &[&str]) {
         execute(&self.database_url(), &statements.iter().map(|&statement| statement.to_owned()).collect::<Vec<_>>());
     }
-
-    /// As if whoever put files into the pool had been gone for long. Where nobody else uses the database, the next start
-    /// knows that they are.
-    pub(crate) fn end_leases(&self) {
-        self.tamper(&["UPDATE pool_writes SET begun_at = begun_at - 3600"]);
-    }
 }
 
 pub(crate) struct Server {
