@@ -15,11 +15,15 @@ Examples:
   Keep tables in PostgreSQL and packages in a bucket, here as in `init`:
     debfleet-server --data /srv/debfleet --database postgres://debfleet@db.example.org/debfleet \
         --storage s3://my-bucket
+  Behind a proxy on the same machine, with metrics for Prometheus:
+    debfleet-server --data /srv/debfleet --http 127.0.0.1:8080 --trusted-proxies 127.0.0.1 --metrics 127.0.0.1:9180
   The same from a file, where each flag is a key of the same name:
     debfleet-server --config /etc/debfleet-server/server.toml
+  Show each request in the log, as JSON:
+    debfleet-server --data /srv/debfleet --http 127.0.0.1:8080 --log info,access=debug --log-format json
 
 A flag wins over its DEBFLEET_SERVER_* variable, a variable over the file.
-RUST_LOG=debug shows more in the log, which goes to stderr.";
+SIGHUP reads the file, the certificate and the package keys again.";
 
 const INIT_EXAMPLES: &str = "\
 Example:
@@ -168,6 +172,9 @@ pub(crate) struct ServeOptions {
     /// Serve HTTPS here [default: 0.0.0.0:8443, unless --http is given]
     #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTPS")]
     pub(crate) https: Option<String>,
+    /// Serve /metrics, /healthz and /readyz here, over plain HTTP
+    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_METRICS")]
+    pub(crate) metrics: Option<String>,
     /// Certificate chain (PEM) for HTTPS, in place of one from the fleet CA
     #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,
@@ -186,6 +193,15 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "DEBFLEET_SERVER_STORAGE_REDIRECT", num_args = 0..=1, default_missing_value = "true",
         require_equals = true, value_name = "true|false")]
     pub(crate) storage_redirect: Option<bool>,
+    /// Address or network of a proxy whose X-Forwarded-For and -Proto are believed; may be given several times
+    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Vec<String>,
+    /// What to log: error, warn, info, debug, or info,access=debug for every request [default: RUST_LOG, or info]
+    #[arg(long, value_name = "LEVEL", env = "DEBFLEET_SERVER_LOG")]
+    pub(crate) log: Option<String>,
+    /// How to log to stderr: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", env = "DEBFLEET_SERVER_LOG_FORMAT")]
+    pub(crate) log_format: Option<String>,
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
     pub(crate) config: Option<PathBuf>,

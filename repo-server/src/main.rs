@@ -11,35 +11,25 @@ use command_line::{
 };
 use jiff::Timestamp;
 use repo_server::backup::{Copied, back_up, restore};
-use repo_server::config::{Backends, RawSettings, Settings};
+use repo_server::config::{Backends, RawSettings, Settings, SettingsSource};
 use repo_server::init::{FIRST_SUITE, Initialised, init};
 use repo_server::local_token::create_token;
-use repo_server::serve::serve;
-use std::io::{IsTerminal as _, Write as _};
+use repo_server::logging::{self, LogFilter, LogFormat};
+use repo_server::serve::{Start, serve};
+use repo_server::sockets::Inherited;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     if let Some(out) = manual::asked_for() {
         return manual::write(&out);
     }
-    let command_line = CommandLine::parse();
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn,object_store=warn"));
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter)
-        .with_target(false)
-        .init();
-    let outcome = match command_line.command {
-        Some(Command::Init(options)) => run_init(options).await,
-        Some(Command::Token(TokenCommand::Create(options))) => run_token_create(options).await,
-        Some(Command::Backup(options)) => run_backup(options).await,
-        Some(Command::Restore(options)) => run_restore(options).await,
-        None => run_serve(command_line.serve).await,
+    let CommandLine { command, serve } = CommandLine::parse();
+    let outcome = match command {
+        Some(command) => run_command(command),
+        None => run_serve(serve),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,6 +50,18 @@ fn explain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+fn run_command(command: Command) -> anyhow::Result<()> {
+    let _log = logging::start(LogFormat::default(), &LogFilter::from_environment());
+    runtime()?.block_on(async {
+        match command {
+            Command::Init(options) => run_init(options).await,
+            Command::Token(TokenCommand::Create(options)) => run_token_create(options).await,
+            Command::Backup(options) => run_backup(options).await,
+            Command::Restore(options) => run_restore(options).await,
+        }
+    })
 }
 
 async fn run_init(options: InitOptions) -> anyhow::Result<()> {
@@ -111,33 +113,49 @@ fn describe_copied(copied: &Copied) -> String {
     }
 }
 
-async fn run_serve(options: ServeOptions) -> anyhow::Result<()> {
+fn run_serve(options: ServeOptions) -> anyhow::Result<()> {
+    // Before there are threads.
+    let inherited = Inherited::take()?;
     let ServeOptions {
         data,
         http,
         https,
+        metrics,
         tls_cert,
         tls_key,
         host_name,
         max_upload,
         backends,
         storage_redirect,
+        trusted_proxies,
+        log,
+        log_format,
         config,
     } = options;
-    let flags = RawSettings {
+    let given = RawSettings {
         data,
         http,
         https,
+        metrics,
         tls_cert,
         tls_key,
         host_name,
         max_upload,
         storage_redirect,
+        trusted_proxies,
+        log,
+        log_format,
         ..given(backends)
     };
-    let settings = settings(flags, config.as_deref())?;
+    let source = SettingsSource { given, file: config, inherited: inherited.endpoints() };
+    let settings = source.read()?;
+    let log = logging::start(settings.log_format, &settings.log);
     raise_file_limit();
-    serve(settings, say).await.context("could not serve")
+    runtime()?.block_on(serve(Start { settings, source, inherited, log }, say)).context("could not serve")
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Runtime::new().context("could not start the threads that do the work")
 }
 
 fn given(backends: BackendOptions) -> RawSettings {
@@ -147,7 +165,7 @@ fn given(backends: BackendOptions) -> RawSettings {
 
 fn settings(flags: RawSettings, config: Option<&Path>) -> anyhow::Result<Settings> {
     let file = config.map(RawSettings::from_file).transpose()?.unwrap_or_default();
-    Ok(flags.over(file).check()?)
+    Ok(flags.over(file).check(&[])?)
 }
 
 fn describe(made: &Initialised, settings: &Settings) -> String {

@@ -2,24 +2,28 @@
 
 use crate::access::{Access, AccessError};
 use crate::audit::Audit;
-use crate::config::{Settings, is_certificate_name};
+use crate::certificate::Certificate;
+use crate::config::{Endpoint, Settings, SettingsSource};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
-use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
+use crate::fleet_ca::CertificateError;
 use crate::http::listener::{self, ListenError, TlsError};
-use crate::http::{Scheme, ServerState, Surface, router};
+use crate::http::{Front, Scheme, ServerState, Surface, router};
+use crate::logging::LogControl;
+use crate::metrics::Metrics;
+use crate::reload::Reloader;
 use crate::repository::{OpenError, Repository};
+use crate::sockets::Inherited;
 use crate::storage::{Storage, StorageError};
 use crate::supervision;
 use durable_files::{DurableError, Lock};
 use jiff::Timestamp;
-use rustls::RootCertStore;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -78,22 +82,31 @@ impl From<AccessError> for ServeError {
     }
 }
 
+/// What a serving process begins with.
+pub struct Start {
+    /// Checked settings.
+    pub settings: Settings,
+    /// Where they came from.
+    pub source: SettingsSource,
+    /// Sockets from the service manager.
+    pub inherited: Inherited,
+    /// Changes what is logged.
+    pub log: LogControl,
+}
+
 /// Serves until SIGTERM or SIGINT. Each address is announced once all of them are ready.
-pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), ServeError> {
+pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeError> {
+    let Start { settings, source, inherited, log } = start;
     let dir = DataDir::new(&settings.data);
     let _lock = take(&dir)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let hang_up = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
 
     // Addresses first: a port in use is the most likely mistake.
-    let mut listeners = Vec::new();
-    for (scheme, address) in [(Scheme::Http, settings.http), (Scheme::Https, settings.https)] {
-        if let Some(address) = address {
-            let (socket, bound) = listener::bind(address).await?;
-            listeners.push((scheme, socket, bound));
-        }
-    }
-    let certificate = if settings.https.is_some() { Some(Certificate::new(&settings, &dir)?) } else { None };
+    let listeners = listen(&settings, inherited).await?;
+    let https = listeners.iter().any(|listener| listener.endpoint == Endpoint::Https);
+    let certificate = if https { Some(Arc::new(Certificate::new(&settings, &dir)?)) } else { None };
     let storage = Storage::new(&dir, settings.backends.bucket.as_ref())?;
     if storage.is_shared() {
         // A bucket that cannot be reached is better found out now than by the first reader.
@@ -104,25 +117,38 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
     let repository = Arc::new(repository.with_max_upload(settings.max_upload));
     let audit = Audit::new(database.clone(), Timestamp::now);
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
+    let metrics = Arc::new(Metrics::new());
+    let proxies = Arc::new(settings.trusted_proxies.clone());
 
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
-    for (scheme, socket, bound) in listeners {
-        let tls = match (scheme, &certificate) {
-            (Scheme::Https, Some(certificate)) => Some(certificate.acceptor()?),
+    for Listening { endpoint, socket, bound } in listeners {
+        let tls = match (endpoint, &certificate) {
+            (Endpoint::Https, Some(certificate)) => Some(certificate.acceptor()?),
             _ => None,
         };
-        let (repository, access, audit) = (repository.clone(), access.clone(), audit.clone());
-        let (surface, redirect) = (surface(scheme, bound), settings.backends.redirect);
-        let state = ServerState { repository, access, audit, scheme, surface, redirect };
-        serving.spawn(listener::serve(socket, tls, router(state), stopped.clone()));
-        announce(&format!("listening on {}://{bound}", scheme.as_str()));
+        let state = ServerState {
+            repository: repository.clone(),
+            access: access.clone(),
+            audit: audit.clone(),
+            surface: surface(endpoint, bound),
+            redirect: settings.backends.redirect,
+            metrics: metrics.clone(),
+            stop: stopped.clone(),
+        };
+        let front = Front::new(router(state), scheme(endpoint), metrics.clone(), proxies.clone());
+        let connections = metrics.connections(endpoint.as_str());
+        serving.spawn(listener::serve(socket, tls, Arc::new(front), connections, stopped.clone()));
+        announce(&announcement(endpoint, bound));
     }
-    let maintaining = tokio::spawn(async move { tokio::join!(repository.maintain(), access.suites.keep_up()) });
-    let renewing = tokio::spawn(async move {
-        if let Some(certificate) = certificate {
-            certificate.keep_fresh().await;
-        }
+    let mut helpers = JoinSet::new();
+    if let Some(certificate) = certificate.clone() {
+        helpers.spawn(async move { certificate.keep_fresh().await });
+    }
+    let reloader = Reloader { source, started_with: settings, log, repository: repository.clone(), certificate };
+    helpers.spawn(reload_on(hang_up, Arc::new(reloader)));
+    helpers.spawn(async move {
+        tokio::join!(repository.maintain(), access.suites.keep_up());
     });
 
     supervision::ready();
@@ -135,18 +161,70 @@ pub async fn serve(settings: Settings, announce: impl Fn(&str)) -> Result<(), Se
     tracing::info!("stopping");
     stop.send_replace(true);
     while serving.join_next().await.is_some() {}
-    maintaining.abort();
-    renewing.abort();
+    helpers.shutdown().await;
     database.close().await;
     Ok(())
 }
 
+/// An address that is listened on.
+struct Listening {
+    endpoint: Endpoint,
+    socket: TcpListener,
+    bound: SocketAddr,
+}
+
+/// Takes over what the service manager opened, and opens the rest. A socket that was handed over stands in place of
+/// the address in the settings.
+async fn listen(settings: &Settings, inherited: Inherited) -> Result<Vec<Listening>, ListenError> {
+    let handed_over = inherited.endpoints();
+    let mut listeners = Vec::new();
+    let addresses =
+        [(Endpoint::Http, settings.http), (Endpoint::Https, settings.https), (Endpoint::Metrics, settings.metrics)];
+    for (endpoint, address) in addresses {
+        if let Some(address) = address.filter(|_| !handed_over.contains(&endpoint)) {
+            let (socket, bound) = listener::bind(address).await?;
+            listeners.push(Listening { endpoint, socket, bound });
+        }
+    }
+    for (endpoint, socket) in inherited.into_sockets() {
+        let (socket, bound) = listener::adopt(socket)?;
+        listeners.push(Listening { endpoint, socket, bound });
+    }
+    Ok(listeners)
+}
+
+fn announcement(endpoint: Endpoint, bound: SocketAddr) -> String {
+    match endpoint {
+        Endpoint::Http | Endpoint::Https => format!("listening on {endpoint}://{bound}"),
+        Endpoint::Metrics => format!("metrics on http://{bound}/metrics"),
+    }
+}
+
+async fn reload_on(mut hang_up: Signal, reloader: Arc<Reloader>) {
+    while hang_up.recv().await.is_some() {
+        supervision::reloading();
+        let reloader = reloader.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
+            tracing::error!(%error, "reloading failed");
+        }
+        supervision::ready();
+    }
+}
+
+fn scheme(endpoint: Endpoint) -> Scheme {
+    match endpoint {
+        Endpoint::Https => Scheme::Https,
+        Endpoint::Http | Endpoint::Metrics => Scheme::Http,
+    }
+}
+
 /// Plain HTTP beyond loopback carries only what is public and signed.
-fn surface(scheme: Scheme, bound: SocketAddr) -> Surface {
-    match scheme {
-        Scheme::Https => Surface::Whole,
-        Scheme::Http if bound.ip().to_canonical().is_loopback() => Surface::Whole,
-        Scheme::Http => Surface::Repository,
+fn surface(endpoint: Endpoint, bound: SocketAddr) -> Surface {
+    match endpoint {
+        Endpoint::Https => Surface::Whole,
+        Endpoint::Http if bound.ip().to_canonical().is_loopback() => Surface::Whole,
+        Endpoint::Http => Surface::Repository,
+        Endpoint::Metrics => Surface::Operations,
     }
 }
 
@@ -163,70 +241,19 @@ fn take(dir: &DataDir) -> Result<Lock, ServeError> {
     })
 }
 
-/// What HTTPS shows, and what it takes to renew it.
-struct Certificate {
-    shown: Arc<ServerCertificate>,
-    provider: Arc<CryptoProvider>,
-    /// What vouches for clients' certificates.
-    clients: RootCertStore,
-    /// None when the operator gave the certificate.
-    issuer: Option<(FleetCa, Vec<String>)>,
-}
-
-impl Certificate {
-    fn new(settings: &Settings, dir: &DataDir) -> Result<Self, CertificateError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let clients = FleetCa::client_roots(dir)?;
-        if let Some((certificate, key)) = settings.tls.clone() {
-            let shown = ServerCertificate::given(&GivenCertificate { certificate, key }, &provider)?;
-            return Ok(Self { shown: Arc::new(shown), provider, clients, issuer: None });
-        }
-        let (ca, names) = (FleetCa::load(dir)?, certificate_names(&settings.host_names));
-        let shown = ServerCertificate::issued(&ca, &names, &provider, Timestamp::now())?;
-        Ok(Self { shown: Arc::new(shown), provider, clients, issuer: Some((ca, names)) })
-    }
-
-    fn acceptor(&self) -> Result<tokio_rustls::TlsAcceptor, TlsError> {
-        listener::tls_acceptor(self.shown.clone(), self.clients.clone(), self.provider.clone())
-    }
-
-    async fn keep_fresh(&self) {
-        let Some((ca, names)) = &self.issuer else { return };
-        loop {
-            tokio::time::sleep(RENEWAL_INTERVAL).await;
-            match self.shown.renew(ca, names, &self.provider, Timestamp::now()) {
-                Ok(()) => tracing::info!("renewed the server certificate"),
-                Err(error) => tracing::error!(%error, "could not renew the server certificate; will try again"),
-            }
-        }
-    }
-}
-
-/// The names under which this machine is reached, and those that were asked for.
-fn certificate_names(asked: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    for name in std::iter::once(&machine).chain(asked) {
-        if is_certificate_name(name) && !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_loopback_and_tls_show_the_api() {
-        let over = |scheme, address: &str| surface(scheme, address.parse().unwrap());
-        assert_eq!(over(Scheme::Http, "127.0.0.1:80"), Surface::Whole);
-        assert_eq!(over(Scheme::Http, "[::1]:80"), Surface::Whole);
-        assert_eq!(over(Scheme::Http, "[::ffff:127.0.0.1]:80"), Surface::Whole);
-        assert_eq!(over(Scheme::Http, "0.0.0.0:80"), Surface::Repository);
-        assert_eq!(over(Scheme::Http, "[::]:80"), Surface::Repository);
-        assert_eq!(over(Scheme::Http, "192.0.2.1:80"), Surface::Repository);
-        assert_eq!(over(Scheme::Https, "0.0.0.0:443"), Surface::Whole);
+        let over = |endpoint, address: &str| surface(endpoint, address.parse().unwrap());
+        assert_eq!(over(Endpoint::Http, "127.0.0.1:80"), Surface::Whole);
+        assert_eq!(over(Endpoint::Http, "[::1]:80"), Surface::Whole);
+        assert_eq!(over(Endpoint::Http, "[::ffff:127.0.0.1]:80"), Surface::Whole);
+        assert_eq!(over(Endpoint::Http, "0.0.0.0:80"), Surface::Repository);
+        assert_eq!(over(Endpoint::Http, "[::]:80"), Surface::Repository);
+        assert_eq!(over(Endpoint::Http, "192.0.2.1:80"), Surface::Repository);
+        assert_eq!(over(Endpoint::Https, "0.0.0.0:443"), Surface::Whole);
     }
 }

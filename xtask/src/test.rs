@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 25] = [
+const NEEDED: [&str; 26] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -32,6 +32,7 @@ const NEEDED: [&str; 25] = [
     "python3-venv",
     "python3-yaml",
     "sqv",
+    "systemd",
     "time",
 ];
 

@@ -4,11 +4,15 @@ mod backends;
 
 pub use backends::{Backends, BucketSettings, Credentials, PostgresSettings};
 
+use crate::logging::{LogFilter, LogFormat, UnknownFormat, WrongFilter};
+use crate::proxies::{TrustedProxies, WrongProxy};
 use debian_formats::limits::Limits;
 use serde::Deserialize;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where HTTPS is served when nothing else is asked for.
 const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
@@ -26,6 +30,8 @@ pub struct RawSettings {
     pub http: Option<String>,
     /// Address for HTTPS.
     pub https: Option<String>,
+    /// Address for metrics and health.
+    pub metrics: Option<String>,
     /// Certificate chain in PEM form.
     pub tls_cert: Option<PathBuf>,
     /// Its key in PEM form.
@@ -48,7 +54,55 @@ pub struct RawSettings {
     pub storage_secret_access_key: Option<String>,
     /// Whether clients are sent to the store for packages.
     pub storage_redirect: Option<bool>,
+    /// Proxies that are believed whom they pass on.
+    pub trusted_proxies: Vec<String>,
+    /// What is logged.
+    pub log: Option<String>,
+    /// How it is logged.
+    pub log_format: Option<String>,
 }
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Plain HTTP.
+    Http,
+    /// HTTPS.
+    Https,
+    /// Metrics and health, over plain HTTP.
+    Metrics,
+}
+
+impl Endpoint {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = UnknownEndpoint;
+    fn from_str(text: &str) -> Result<Self, UnknownEndpoint> {
+        [Self::Http, Self::Https, Self::Metrics]
+            .into_iter()
+            .find(|endpoint| endpoint.as_str() == text)
+            .ok_or_else(|| UnknownEndpoint(text.to_owned()))
+    }
+}
+
+/// A name of no listener.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not http, https or metrics")]
+pub struct UnknownEndpoint(String);
 
 /// Checked settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +113,8 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// Address for HTTPS.
     pub https: Option<SocketAddr>,
+    /// Address for metrics and health.
+    pub metrics: Option<SocketAddr>,
     /// The operator's own certificate and its key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Further names for the certificate that the fleet CA gives.
@@ -67,6 +123,31 @@ pub struct Settings {
     pub max_upload: u64,
     /// Where tables and packages lie.
     pub backends: Backends,
+    /// Proxies that are believed whom they pass on.
+    pub trusted_proxies: TrustedProxies,
+    /// What is logged.
+    pub log: LogFilter,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// Where settings come from, to be read at the start and again on demand.
+#[derive(Debug, Clone)]
+pub struct SettingsSource {
+    /// Flags and variables; they win.
+    pub given: RawSettings,
+    /// The configuration file.
+    pub file: Option<PathBuf>,
+    /// Listeners that the service manager handed over.
+    pub inherited: Vec<Endpoint>,
+}
+
+impl SettingsSource {
+    /// The settings as they are now.
+    pub fn read(&self) -> Result<Settings, ConfigError> {
+        let file = self.file.as_deref().map(RawSettings::from_file).transpose()?.unwrap_or_default();
+        self.given.clone().over(file).check(&self.inherited)
+    }
 }
 
 /// Settings that cannot be used.
@@ -96,7 +177,7 @@ pub enum ConfigError {
         "{option} {text:?} is not an address to listen on ({reason}); write for example 127.0.0.1:8080 or [::]:8443"
     )]
     Address {
-        /// `http` or `https`.
+        /// `http`, `https` or `metrics`.
         option: &'static str,
         /// As given.
         text: String,
@@ -112,6 +193,15 @@ pub enum ConfigError {
     /// A bound that cannot be kept.
     #[error("max-upload {0} is not a size from 1 to {max} MiB", max = MOST_MIB)]
     MaxUpload(u64),
+    /// A proxy that is no address.
+    #[error(transparent)]
+    Proxy(#[from] WrongProxy),
+    /// Levels that cannot be understood.
+    #[error(transparent)]
+    Log(#[from] WrongFilter),
+    /// A format that does not exist.
+    #[error(transparent)]
+    LogFormat(#[from] UnknownFormat),
     /// A certificate nobody would see.
     #[error("tls-cert is given, but only plain HTTP is served; add https")]
     CertificateWithoutHttps,
@@ -166,20 +256,32 @@ impl RawSettings {
             storage_access_key_id: self.storage_access_key_id.or(weaker.storage_access_key_id),
             storage_secret_access_key: self.storage_secret_access_key.or(weaker.storage_secret_access_key),
             storage_redirect: self.storage_redirect.or(weaker.storage_redirect),
+            metrics: self.metrics.or(weaker.metrics),
+            trusted_proxies: if self.trusted_proxies.is_empty() {
+                weaker.trusted_proxies
+            } else {
+                self.trusted_proxies
+            },
+            log: self.log.or(weaker.log),
+            log_format: self.log_format.or(weaker.log_format),
         }
     }
 
-    /// Checks them.
-    pub fn check(self) -> Result<Settings, ConfigError> {
+    /// Checks them, where the service manager has opened these listeners already.
+    pub fn check(self, inherited: &[Endpoint]) -> Result<Settings, ConfigError> {
         let backends = backends::check(&self)?;
         let data = self.data.ok_or(ConfigError::NoData)?;
         let http = self.http.map(|text| address("http", &text)).transpose()?;
         let mut https = self.https.map(|text| address("https", &text)).transpose()?;
-        if http.is_none() && https.is_none() {
+        let metrics = self.metrics.map(|text| address("metrics", &text)).transpose()?;
+        let has = |endpoint| inherited.contains(&endpoint);
+        if http.is_none() && https.is_none() && !has(Endpoint::Http) && !has(Endpoint::Https) {
             https = Some(DEFAULT_HTTPS);
         }
         let tls = match (self.tls_cert, self.tls_key) {
-            (Some(_), Some(_)) if https.is_none() => return Err(ConfigError::CertificateWithoutHttps),
+            (Some(_), Some(_)) if https.is_none() && !has(Endpoint::Https) => {
+                return Err(ConfigError::CertificateWithoutHttps);
+            }
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => return Err(ConfigError::HalfCertificate),
@@ -191,7 +293,19 @@ impl RawSettings {
         if !(1..=MOST_MIB).contains(&max_upload) {
             return Err(ConfigError::MaxUpload(max_upload));
         }
-        Ok(Settings { data, http, https, tls, host_names: self.host_name, max_upload: max_upload << 20, backends })
+        Ok(Settings {
+            data,
+            http,
+            https,
+            metrics,
+            tls,
+            host_names: self.host_name,
+            max_upload: max_upload << 20,
+            backends,
+            trusted_proxies: TrustedProxies::parse(&self.trusted_proxies)?,
+            log: self.log.map_or_else(|| Ok(LogFilter::from_environment()), |text| text.parse())?,
+            log_format: self.log_format.map_or_else(|| Ok(LogFormat::default()), |text| text.parse())?,
+        })
     }
 }
 
@@ -221,7 +335,7 @@ mod tests {
     fn stronger_settings_win_and_weaker_ones_fill_up() {
         let file = raw("data = '/f'\nhttp = '127.0.0.1:1'\nhost-name = ['a']");
         let flags = raw("data = '/d'\nhttps = '[::1]:2'");
-        let settings = flags.over(file).check().unwrap();
+        let settings = flags.over(file).check(&[]).unwrap();
         assert_eq!(settings.data, Path::new("/d"));
         assert_eq!(settings.http, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!(settings.https, Some("[::1]:2".parse().unwrap()));
@@ -230,16 +344,20 @@ mod tests {
 
     #[test]
     fn https_is_the_default() {
-        assert_eq!(raw("data = '/d'").check().unwrap().https, Some("0.0.0.0:8443".parse().unwrap()));
-        assert_eq!(raw("data = '/d'\nhttp = '127.0.0.1:1'").check().unwrap().https, None);
+        assert_eq!(raw("data = '/d'").check(&[]).unwrap().https, Some("0.0.0.0:8443".parse().unwrap()));
+        assert_eq!(raw("data = '/d'\nhttp = '127.0.0.1:1'").check(&[]).unwrap().https, None);
+        assert_eq!(raw("data = '/d'").check(&[Endpoint::Http]).unwrap().https, None);
+        assert!(raw("data = '/d'").check(&[Endpoint::Metrics]).unwrap().https.is_some());
     }
 
     #[test]
     fn wrong_settings_are_named() {
-        let error = |toml: &str| raw(toml).check().unwrap_err().to_string();
+        let error = |toml: &str| raw(toml).check(&[]).unwrap_err().to_string();
         assert!(error("").contains("--data"));
         assert!(error("data = '/d'\nhttp = '8080'").contains("127.0.0.1:8080"));
         assert!(error("data = '/d'\ntls-cert = '/c'").contains("tls-key"));
+        assert!(error("data = '/d'\ntrusted-proxies = ['10.0.0.0/40']").contains("10.0.0.0/40"));
+        assert!(error("data = '/d'\nlog-format = 'xml'").contains("xml"));
         assert!(error("data = '/d'\nhost-name = ['a b']").contains("\"a b\""));
         assert!(error("data = '/d'\nhttp='127.0.0.1:1'\ntls-cert = '/c'\ntls-key = '/k'").contains("https"));
         assert!(toml::from_str::<RawSettings>("dta = '/d'").unwrap_err().to_string().contains("dta"));

@@ -1,4 +1,4 @@
-//! The certificate that the server shows: one from the fleet CA, renewed while it runs, or one that was given.
+//! The certificate that the server shows: one from the fleet CA, or one that was given.
 
 use super::{CertificateError, FleetCa};
 use jiff::Timestamp;
@@ -17,20 +17,15 @@ use tokio::sync::watch;
 pub(crate) const RENEWAL_INTERVAL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Certificate and key files from the operator's own authority.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GivenCertificate {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// What TLS handshakes show. It may be exchanged while they go on.
-pub(crate) struct ServerCertificate {
-    current: watch::Sender<Arc<CertifiedKey>>,
-}
-
-impl ServerCertificate {
-    /// The operator's own.
-    pub(crate) fn given(files: &GivenCertificate, provider: &CryptoProvider) -> Result<Self, CertificateError> {
+impl GivenCertificate {
+    /// Reads them, and checks that they belong together.
+    pub(crate) fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
         let wrong = |path: &Path, expected| {
             let path = path.to_owned();
             move |error: rustls::pki_types::pem::Error| match error {
@@ -39,52 +34,45 @@ impl ServerCertificate {
             }
         };
         const CHAIN: &str = "a certificate chain in PEM form";
-        let chain = CertificateDer::pem_file_iter(&files.certificate)
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(wrong(&files.certificate, CHAIN))?;
+            .map_err(wrong(&self.certificate, CHAIN))?;
         if chain.is_empty() {
-            let (path, reason) = (files.certificate.clone(), "it holds no certificate".to_owned());
+            let (path, reason) = (self.certificate.clone(), "it holds no certificate".to_owned());
             return Err(CertificateError::Content { path, expected: CHAIN, reason });
         }
-        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(wrong(&files.key, "a private key in PEM form"))?;
-        Ok(Self::showing(CertifiedKey::from_der(chain, key, provider)?))
-    }
-
-    /// One from the fleet CA.
-    pub(crate) fn issued(
-        ca: &FleetCa,
-        names: &[String],
-        provider: &CryptoProvider,
-        now: Timestamp,
-    ) -> Result<Self, CertificateError> {
-        Ok(Self::showing(certify(ca, names, provider, now)?))
-    }
-
-    /// Replaces the one from the fleet CA by a fresh one.
-    pub(crate) fn renew(
-        &self,
-        ca: &FleetCa,
-        names: &[String],
-        provider: &CryptoProvider,
-        now: Timestamp,
-    ) -> Result<(), CertificateError> {
-        self.current.send_replace(Arc::new(certify(ca, names, provider, now)?));
-        Ok(())
-    }
-
-    fn showing(key: CertifiedKey) -> Self {
-        Self { current: watch::Sender::new(Arc::new(key)) }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(wrong(&self.key, "a private key in PEM form"))?;
+        Ok(CertifiedKey::from_der(chain, key, provider)?)
     }
 }
 
-fn certify(
-    ca: &FleetCa,
-    names: &[String],
-    provider: &CryptoProvider,
-    now: Timestamp,
-) -> Result<CertifiedKey, CertificateError> {
-    let (certificate, key) = ca.issue_for_server(names, now)?;
-    Ok(CertifiedKey::from_der(vec![certificate], key, provider)?)
+impl FleetCa {
+    /// A certificate for this server under these names, with its key.
+    pub(crate) fn certify(
+        &self,
+        names: &[String],
+        provider: &CryptoProvider,
+        now: Timestamp,
+    ) -> Result<CertifiedKey, CertificateError> {
+        let (certificate, key) = self.issue_for_server(names, now)?;
+        Ok(CertifiedKey::from_der(vec![certificate], key, provider)?)
+    }
+}
+
+/// What TLS handshakes show. It may be exchanged while they go on.
+pub(crate) struct ServerCertificate {
+    current: watch::Sender<Arc<CertifiedKey>>,
+}
+
+impl ServerCertificate {
+    pub(crate) fn new(key: CertifiedKey) -> Self {
+        Self { current: watch::Sender::new(Arc::new(key)) }
+    }
+
+    /// From now on handshakes show this one.
+    pub(crate) fn replace(&self, key: CertifiedKey) {
+        self.current.send_replace(Arc::new(key));
+    }
 }
 
 impl ResolvesServerCert for ServerCertificate {

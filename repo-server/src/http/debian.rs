@@ -1,10 +1,12 @@
 //! `/debian`: the repository as apt reads it.
 
+use super::exchange::Client;
 use super::host::requested_host;
 use super::problem::Problem;
 use super::reader::{Visitor, require_suite};
 use super::state::ServerState;
-use super::static_file::{cache_control, respond};
+use super::static_file::{Content, StaticFile, cache_control};
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +22,7 @@ pub(super) async fn keyring(State(state): State<ServerState>) -> Response {
 /// `GET /debian/<suite>.sources`
 pub(super) async fn source_list(
     State(state): State<ServerState>,
+    Extension(client): Extension<Client>,
     Path(file): Path<String>,
     uri: Uri,
     headers: HeaderMap,
@@ -28,7 +31,7 @@ pub(super) async fn source_list(
         || Problem::not_found(format!("there is no file /debian/{file}; try repository.gpg or stable.sources"));
     let suite: SuiteName = file.strip_suffix(".sources").and_then(|name| name.parse().ok()).ok_or_else(missing)?;
     let host = requested_host(&uri, &headers).ok_or_else(Problem::bad_host)?;
-    let base = format!("{}://{host}/debian", state.scheme.as_str());
+    let base = format!("{}://{host}/debian", client.scheme.as_str());
     let mut text = state.repository.source_list(&suite, &base).ok_or_else(missing)?;
     if state.access.suites.access_of(&suite).await? != ReadAccess::Public {
         text.insert_str(0, &private_suite_advice(&base));
@@ -65,7 +68,15 @@ pub(super) async fn suite_file(
         snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
     }
     let file = snapshot.file(&path).ok_or_else(|| Problem::not_found("the suite has no such file"))?;
-    let mut response = respond(file, content_type(&path), request.headers());
+    let served = StaticFile {
+        length: file.content.size(),
+        content: Content::Memory(file.content.clone()),
+        sha256: &file.sha256,
+        modified: file.modified,
+        content_type: content_type(&path),
+        immutable: file.immutable,
+    };
+    let mut response = served.respond(request.method(), request.headers());
     keep_private(access, &mut response);
     Ok(response)
 }

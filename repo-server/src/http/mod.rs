@@ -3,12 +3,16 @@
 mod audit;
 mod caller;
 mod debian;
+mod exchange;
+mod file_body;
 mod host;
 mod json;
 pub(crate) mod listener;
+mod operations;
 mod packages;
 mod pool;
 mod problem;
+mod ranges;
 mod reader;
 mod router;
 mod state;
@@ -16,5 +20,6 @@ mod static_file;
 mod suites;
 mod tokens;
 
+pub(crate) use exchange::Front;
 pub(crate) use router::{Surface, router};
 pub(crate) use state::{Scheme, ServerState};

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use super::state::ServerState;
 use super::suites::known_suite;
 use crate::access::Action;
+use crate::metrics::Metrics;
 use crate::repository::{Piece, PublishError};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -17,9 +18,11 @@ use debian_formats::names::{ComponentName, SuiteName};
 use fleet_protocol::audit::Outcome;
 use fleet_protocol::publishing::Published;
 use http_body_util::BodyExt as _;
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 /// An upload from which nothing comes for so long has broken off.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -29,6 +32,10 @@ const PIECES: usize = 16;
 /// connection closes would not see the answer.
 const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// What an upload under way gets when the server is told to stop. Together with the time to tell its sender this is
+/// shorter than what the listener gives.
+const FAREWELL_TIME: Duration = Duration::from_secs(5);
+const DISCARD_TIME_AT_END: Duration = Duration::from_secs(1);
 
 /// What may stand behind the `?`.
 #[derive(Debug, serde::Deserialize)]
@@ -46,6 +53,7 @@ pub(super) async fn publish(
     query: Result<Query<UploadQuery>, QueryRejection>,
     request: Request,
 ) -> Response {
+    let mut tally = Tally::new(&state.metrics);
     let (mut head, mut body) = request.into_parts();
     // Who asks, and for what, is settled before the first byte of the body is read.
     let query = query.map_err(|rejection| Problem::bad_query(rejection.body_text()));
@@ -53,26 +61,61 @@ pub(super) async fn publish(
     let (caller, suite, component) = match admitted {
         Ok(admitted) => admitted,
         Err(problem) => {
+            tally.outcome = problem.title();
             // A client that waits for `100 Continue` has sent nothing yet.
             if !head.headers.contains_key(header::EXPECT) {
-                discard(body).await;
+                discard(body, DISCARD_TIME).await;
             }
             return problem.into_response();
         }
     };
     let (sender, pieces) = mpsc::channel(PIECES);
     // A task of its own, so that what was published is also noted when the client has gone meanwhile.
-    let publishing = tokio::spawn(publish_and_note(state, caller, suite, component, pieces));
-    let (published, ()) = tokio::join!(publishing, feed(&mut body, sender));
+    let stop = state.stop.clone();
+    let publishing = tokio::spawn(publish_and_note(state, caller, suite, component, pieces).in_current_span());
+    let (published, (end, ended)) = tokio::join!(publishing, feed(&mut body, sender, stop));
     match published.unwrap_or_else(|stopped| Err(PublishError::from(stopped).into())) {
+        Ok(published) if published.created => {
+            tally.published(ended);
+            (StatusCode::CREATED, axum::Json(published)).into_response()
+        }
         Ok(published) => {
-            let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
-            (status, axum::Json(published)).into_response()
+            tally.outcome = "repeated";
+            (StatusCode::OK, axum::Json(published)).into_response()
         }
         Err(problem) => {
-            discard(body).await;
+            let (problem, patience) = match end {
+                Fed::Stopped => (Problem::stopping(), DISCARD_TIME_AT_END),
+                Fed::Whole | Fed::BrokenOff | Fed::Unwanted => (problem, DISCARD_TIME),
+            };
+            tally.outcome = problem.title();
+            discard(body, patience).await;
             problem.into_response()
         }
+    }
+}
+
+/// Counts an upload when it ends, also when that is because the client has gone.
+struct Tally {
+    metrics: Arc<Metrics>,
+    outcome: &'static str,
+}
+
+impl Tally {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        Self { metrics: metrics.clone(), outcome: "Upload broken off" }
+    }
+
+    /// `ended` is when its last byte came.
+    fn published(&mut self, ended: Instant) {
+        self.outcome = "published";
+        self.metrics.published(ended.elapsed());
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.metrics.upload(self.outcome);
     }
 }
 
@@ -106,7 +149,7 @@ async fn publish_and_note(
 /// The whole API, on a listener where it must not be used.
 pub(super) async fn refuse_without_tls(request: Request) -> Problem {
     if !request.headers().contains_key(header::EXPECT) {
-        discard(request.into_body()).await;
+        discard(request.into_body(), DISCARD_TIME).await;
     }
     Problem::needs_tls()
 }
@@ -124,23 +167,60 @@ async fn admit(state: &ServerState, suite: &str, head: &mut Parts) -> Result<(Ca
     Ok((caller, suite))
 }
 
-/// Passes the body on until its end, or until nobody wants more of it.
-async fn feed(body: &mut Body, sender: mpsc::Sender<Piece>) {
+/// How an upload's body came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fed {
+    /// All of it was passed on.
+    Whole,
+    /// The client has gone or fell silent.
+    BrokenOff,
+    /// It was refused before its end.
+    Unwanted,
+    /// The server is to stop.
+    Stopped,
+}
+
+/// Passes the body on until its end, or until nobody wants more of it; and when that was.
+async fn feed(body: &mut Body, sender: mpsc::Sender<Piece>, stop: watch::Receiver<bool>) -> (Fed, Instant) {
+    let fed = tokio::select! {
+        fed = feed_all(body, &sender) => fed,
+        () = out_of_time(stop) => {
+            // Whether somebody still listens does not matter.
+            let _ = sender.send(Piece::BrokenOff("the server is being stopped".to_owned())).await;
+            Fed::Stopped
+        }
+    };
+    (fed, Instant::now())
+}
+
+async fn feed_all(body: &mut Body, sender: &mpsc::Sender<Piece>) -> Fed {
     loop {
-        let piece = match timeout(SILENCE, next_data(body)).await {
-            Ok(Ok(Some(data))) => Piece::Data(data),
-            Ok(Ok(None)) => Piece::End,
-            Ok(Err(error)) => Piece::BrokenOff(error.to_string()),
-            Err(_) => Piece::BrokenOff(format!("nothing came for {} seconds", SILENCE.as_secs())),
+        let (piece, end) = match timeout(SILENCE, next_data(body)).await {
+            Ok(Ok(Some(data))) => (Piece::Data(data), None),
+            Ok(Ok(None)) => (Piece::End, Some(Fed::Whole)),
+            Ok(Err(error)) => (Piece::BrokenOff(error.to_string()), Some(Fed::BrokenOff)),
+            Err(_) => {
+                let reason = format!("nothing came for {} seconds", SILENCE.as_secs());
+                (Piece::BrokenOff(reason), Some(Fed::BrokenOff))
+            }
         };
-        let last = !matches!(piece, Piece::Data(_));
-        if sender.send(piece).await.is_err() || last {
-            return;
+        if sender.send(piece).await.is_err() {
+            return Fed::Unwanted;
+        }
+        if let Some(end) = end {
+            return end;
         }
     }
 }
 
-async fn discard(mut body: Body) {
+/// Comes when the server was told to stop and the uploads under way have had their time.
+async fn out_of_time(mut stop: watch::Receiver<bool>) {
+    // Without a sender the process is about to end anyway.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::time::sleep(FAREWELL_TIME).await;
+}
+
+async fn discard(mut body: Body, patience: Duration) {
     let reading = async {
         let mut read = 0;
         while let Ok(Some(data)) = next_data(&mut body).await {
@@ -151,7 +231,7 @@ async fn discard(mut body: Body) {
         }
     };
     // Whether it came to its end does not matter.
-    let _ = timeout(DISCARD_TIME, reading).await;
+    let _ = timeout(patience, reading).await;
 }
 
 async fn next_data(body: &mut Body) -> Result<Option<Bytes>, axum::Error> {

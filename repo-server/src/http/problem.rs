@@ -98,6 +98,26 @@ impl Problem {
         PublishError::TooLarge { limit }.into()
     }
 
+    pub(super) fn range_not_satisfiable(length: u64) -> Self {
+        let detail = format!("the file has no such part; it is {length} bytes long");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "Range not satisfiable", detail)
+    }
+
+    pub(super) fn not_ready(reason: &str) -> Self {
+        let detail = format!("{reason}; the server's log has the details");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail)
+    }
+
+    pub(super) fn stopping() -> Self {
+        let detail = "the server is being stopped, and nothing was changed; send the package again in a moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Server stopping", detail)
+    }
+
+    /// The kind of problem, one of few.
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// What to log when it is the client's to mend; the server's own failures are logged where they are met.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.status.is_client_error().then_some(&self.detail)
@@ -110,7 +130,7 @@ impl Problem {
     }
 
     /// Details go to the log, not to strangers.
-    fn internal(error: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(%error, "a request failed");
         let detail = "the server failed, and nothing was changed; its log has the details";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Server error", detail)

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, debian, packages, pool, suites, tokens};
+use super::{audit, debian, operations, packages, pool, suites, tokens};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, delete, get, post};
@@ -14,6 +14,8 @@ pub(crate) enum Surface {
     Whole,
     /// What is public and signed. A token must not travel in the clear, so plain HTTP beyond loopback shows no more.
     Repository,
+    /// What those who run it want to know, and nothing else.
+    Operations,
 }
 
 /// No other request of the API is longer, in bytes.
@@ -25,19 +27,25 @@ pub(crate) fn router(state: ServerState) -> Router {
         .route("/debian/{file}", get(debian::source_list))
         .route("/debian/dists/{suite}/{*path}", get(debian::suite_file))
         .route("/debian/pool/{*path}", get(pool::pool_file));
-    let api = match state.surface {
-        Surface::Whole => Router::new()
-            .route("/api/v1/suites/{suite}/packages", post(packages::publish))
-            // The upload is bounded where it is written.
-            .layer(DefaultBodyLimit::disable())
-            .merge(small_requests()),
-        Surface::Repository => Router::new().route("/api/{*path}", any(packages::refuse_without_tls)),
+    let health = Router::new().route("/healthz", get(operations::health)).route("/readyz", get(operations::readiness));
+    let shown = match state.surface {
+        Surface::Whole => repository.merge(api()),
+        Surface::Repository => repository.route("/api/{*path}", any(packages::refuse_without_tls)),
+        Surface::Operations => Router::new().route("/metrics", get(operations::metrics)),
     };
-    repository
-        .merge(api)
+    shown
+        .merge(health)
         .fallback(async || Problem::not_found("there is nothing at this address; the repository is under /debian"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .with_state(state)
+}
+
+fn api() -> Router<ServerState> {
+    Router::new()
+        .route("/api/v1/suites/{suite}/packages", post(packages::publish))
+        // The upload is bounded where it is written.
+        .layer(DefaultBodyLimit::disable())
+        .merge(small_requests())
 }
 
 fn small_requests() -> Router<ServerState> {

@@ -3,22 +3,26 @@
 use super::router::Surface;
 use crate::access::Access;
 use crate::audit::Audit;
+use crate::metrics::Metrics;
 use crate::repository::Repository;
 use std::sync::Arc;
+use tokio::sync::watch;
 
-/// The domains, and how this listener is reached.
+/// The domains, and what goes on in the process.
 #[derive(Clone)]
 pub(crate) struct ServerState {
     pub(crate) repository: Arc<Repository>,
     pub(crate) access: Arc<Access>,
     pub(crate) audit: Audit,
-    pub(crate) scheme: Scheme,
     pub(crate) surface: Surface,
     /// Whether clients are sent to the storage for packages.
     pub(crate) redirect: bool,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Becomes true when the server is told to stop.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
-/// How clients reach a listener.
+/// What a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,

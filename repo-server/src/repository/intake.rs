@@ -52,7 +52,7 @@ impl Repository {
             let place = component.clone();
             let checked = tokio::task::spawn_blocking(move || {
                 receive(&receiver.dir.incoming(), receiver.limits.deb_bytes, pieces)?.check(
-                    &receiver.package_keys,
+                    &receiver.package_keys(),
                     receiver.limits,
                     &place,
                 )

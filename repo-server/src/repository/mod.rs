@@ -20,7 +20,7 @@ mod suites;
 pub(crate) use error::PublishError;
 pub(crate) use incoming::Piece;
 pub(crate) use index::Rope;
-pub(crate) use snapshot::{ServedFile, SuiteSnapshot};
+pub(crate) use snapshot::SuiteSnapshot;
 pub(crate) use store::{PoolFile, StoreError};
 
 use crate::data_dir::DataDir;
@@ -33,7 +33,7 @@ use compaction::Compactions;
 use debian_formats::Architecture;
 use debian_formats::limits::Limits;
 use debian_formats::names::{ComponentName, NameError, SuiteName};
-use debian_formats::openpgp::{Keyring, OpenPgpError, SigningKey};
+use debian_formats::openpgp::{Fingerprint, Keyring, OpenPgpError, SigningKey};
 use generation::Generation;
 use index::{Block, Part, Parts};
 use jiff::Timestamp;
@@ -108,7 +108,8 @@ pub(crate) struct Repository {
     key: Arc<SigningKey>,
     keyring: Bytes,
     armored_key: String,
-    package_keys: Keyring,
+    /// Whose packages are taken in; may be exchanged at any time.
+    package_keys: watch::Sender<Arc<Keyring>>,
     default_architectures: Vec<Architecture>,
     limits: Limits,
     clock: Clock,
@@ -140,8 +141,7 @@ impl Repository {
         let armor = String::from_utf8_lossy(&read(&key_path)?).into_owned();
         let key = SigningKey::from_armor(&armor).map_err(wrong(&key_path))?;
         let keyring = key.public_keyring();
-        let ring_path = dir.package_keyring();
-        let package_keys = Keyring::from_bytes(&read(&ring_path)?).map_err(wrong(&ring_path))?;
+        let (package_keys, _) = read_package_keys(dir)?;
         let repository = Self {
             dir: dir.clone(),
             store: Store::new(database),
@@ -152,7 +152,7 @@ impl Repository {
             keyring: keyring.to_bytes().map_err(wrong(&key_path))?.into(),
             armored_key: keyring.to_armor().map_err(wrong(&key_path))?,
             key: Arc::new(key),
-            package_keys,
+            package_keys: watch::Sender::new(Arc::new(package_keys)),
             default_architectures: DEFAULT_ARCHITECTURES.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
             limits: Limits::DEFAULT,
             clock,
@@ -191,6 +191,28 @@ impl Repository {
     /// The largest upload that is taken, in bytes.
     pub(crate) fn max_upload(&self) -> u64 {
         self.limits.deb_bytes
+    }
+
+    /// Reads anew whose packages are taken in, and gives the keys. After an error those of before count. Blocks.
+    pub(crate) fn reload_package_keys(&self) -> Result<Vec<Fingerprint>, OpenError> {
+        let (keyring, fingerprints) = read_package_keys(&self.dir)?;
+        self.package_keys.send_replace(Arc::new(keyring));
+        Ok(fingerprints)
+    }
+
+    fn package_keys(&self) -> Arc<Keyring> {
+        self.package_keys.borrow().clone()
+    }
+
+    /// Whether the database answers and every suite that it knows is served.
+    pub(crate) async fn serves_every_suite(&self) -> Result<bool, StoreError> {
+        Ok(self.store.suites().await?.iter().all(|suite| self.suite(suite).is_some()))
+    }
+
+    /// Until when each suite's Release is valid.
+    pub(crate) fn validity(&self) -> Vec<(SuiteName, Timestamp)> {
+        let suites = self.suites().into_iter();
+        suites.filter_map(|(suite, snapshot)| Some((suite, snapshot.newest()?.valid_until()))).collect()
     }
 
     /// The public half of the repository key, as a binary keyring.
@@ -373,6 +395,15 @@ fn read_block(
     let Some(block) = blocks.read(id)?.map(Arc::new) else { return Ok(None) };
     known.insert(id.to_owned(), block.clone());
     Ok(Some(block))
+}
+
+fn read_package_keys(dir: &DataDir) -> Result<(Keyring, Vec<Fingerprint>), OpenError> {
+    let path = dir.package_keyring();
+    let bytes = read(&path)?;
+    let wrong = |source| OpenError::Key { path: path.clone(), source };
+    let keyring = Keyring::from_bytes(&bytes).map_err(wrong)?;
+    let fingerprints = keyring.fingerprints().map_err(wrong)?;
+    Ok((keyring, fingerprints))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OpenError> {

@@ -12,9 +12,9 @@ use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use tempfile::TempDir;
 
 pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_debfleet-server");
@@ -89,19 +89,36 @@ impl Site {
     }
 
     pub(crate) fn start_with(&self, arguments: &[&str]) -> Server {
-        self.start_on(&self.data, arguments)
+        self.spawn(self.command().args(arguments), arguments)
     }
 
     /// One more process, on a copy of the data folder.
     pub(crate) fn start_on(&self, data: &Path, arguments: &[&str]) -> Server {
-        let mut child = self.command().arg("--data").arg(data).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let listeners = arguments.iter().filter(|argument| ["--http", "--https"].contains(argument)).count();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(listeners);
-        let bases: Vec<String> =
-            lines.map(|line| line.unwrap().strip_prefix("listening on ").unwrap().to_owned()).collect();
-        assert_eq!(bases.len(), listeners, "the server ended before it was ready");
+        self.spawn(self.command().arg("--data").arg(data).args(arguments), arguments)
+    }
+
+    /// With its log to be read by [`Server::logged`].
+    pub(crate) fn start_logging(&self, arguments: &[&str]) -> Server {
+        self.spawn(self.command().args(arguments).stderr(Stdio::piped()), arguments)
+    }
+
+    /// Runs a command that becomes a server with these listeners among its arguments.
+    pub(crate) fn spawn(&self, command: &mut Command, arguments: &[&str]) -> Server {
+        let mut child = command.env("DEBFLEET_SERVER_DATA", &self.data).stdout(Stdio::piped()).spawn().unwrap();
+        let count = |options: &[&str]| arguments.iter().filter(|argument| options.contains(argument)).count();
+        let (listeners, metrics) = (count(&["--http", "--https"]), count(&["--metrics"]));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut announced = |count: usize, before: &str| -> Vec<String> {
+            let lines = lines.by_ref().take(count);
+            let found: Vec<String> = lines.map(|line| line.unwrap().strip_prefix(before).unwrap().to_owned()).collect();
+            assert_eq!(found.len(), count, "the server ended before it was ready");
+            found
+        };
+        let bases = announced(listeners, "listening on ");
+        let metrics = announced(metrics, "metrics on ").pop();
         let keyring = Keyring::from_bytes(&std::fs::read(self.data.join("repository.gpg")).unwrap()).unwrap();
-        Server { child, bases, token: self.token.clone(), keyring }
+        let log = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
+        Server { child, bases, metrics, token: self.token.clone(), keyring, log }
     }
 
     /// Changes the database beside the server, as time or another process would.
@@ -186,6 +203,9 @@ impl Site {
 
 pub(crate) struct Server {
     child: Child,
+    log: Option<Lines<BufReader<ChildStderr>>>,
+    /// Where the metrics are, as announced.
+    pub(crate) metrics: Option<String>,
     /// As announced, such as `http://127.0.0.1:12345`.
     pub(crate) bases: Vec<String>,
     pub(crate) token: String,
@@ -209,6 +229,10 @@ impl Answer {
         Ok(Self { status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
 
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -229,6 +253,16 @@ impl Answer {
 
 pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+/// One that trusts this authority alone.
+pub(crate) fn agent_trusting(pem: &str) -> ureq::Agent {
+    let authority = ureq::tls::Certificate::from_pem(pem.as_bytes()).unwrap().to_owned();
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(ureq::tls::RootCerts::new_with_certs(&[authority]))
+        .unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .build();
+    ureq::Agent::config_builder().tls_config(tls).build().into()
 }
 
 impl Server {
@@ -291,6 +325,30 @@ impl Server {
         packages
     }
 
+    /// Bytes of memory that it holds.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+    }
+
+    /// Waits for the next line of the log that contains this.
+    pub(crate) fn logged(&mut self, wanted: &str) -> String {
+        let lines = self.log.as_mut().expect("started with its log piped");
+        let line = lines.map(Result::unwrap).find(|line| line.contains(wanted));
+        line.unwrap_or_else(|| panic!("the server ended and had not logged {wanted:?}"))
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.process_id(), signal).unwrap();
+    }
+
+    /// The value of one metric, with its labels.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let text = Answer::of(agent().get(self.metrics.as_ref().unwrap()).call()).text();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// SIGKILL, at once.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -303,7 +361,12 @@ impl Server {
 
     /// SIGTERM, and whether it ended as it should.
     pub(crate) fn stop(mut self) -> bool {
-        rustix::process::kill_process(self.process_id(), rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for its end, and says whether it was as it should be.
+    pub(crate) fn wait(&mut self) -> bool {
         self.child.wait().unwrap().success()
     }
 }

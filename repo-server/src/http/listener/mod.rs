@@ -6,15 +6,13 @@ mod stall_guard;
 
 pub(crate) use peer::Peer;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
+use super::exchange::Front;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use peer::PerParty;
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::RootCertStore;
 use rustls::server::{ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier};
 use stall_guard::StallGuard;
@@ -27,7 +25,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt as _;
 
 /// Connections of one listener at a time; more of them wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 2048;
@@ -45,6 +42,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const FAREWELL_TIME: Duration = Duration::from_secs(10);
 /// After a failed accept, such as one for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// For a request's head, and for what waits to be sent beside the piece on its way: each slow reader holds so much.
+const BUFFER: usize = 16 << 10;
 const HTTP2: &[u8] = b"h2";
 
 /// An address that cannot be listened on.
@@ -70,6 +69,14 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     let listener = TcpListener::bind(address).await.map_err(fail)?;
     let bound = listener.local_addr().map_err(fail)?;
     Ok((listener, bound))
+}
+
+/// Takes a socket that listens already, and tells its address.
+pub(crate) fn adopt(socket: std::net::TcpListener) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    let address = socket.local_addr().map_err(|source| ListenError { address: unknown, source })?;
+    let listener = TcpListener::from_std(socket).map_err(|source| ListenError { address, source })?;
+    Ok((listener, address))
 }
 
 /// TLS that cannot be set up.
@@ -102,7 +109,8 @@ pub(crate) fn tls_acceptor(
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    front: Arc<Front>,
+    open: Gauge,
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -125,14 +133,17 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let Some(place_of_party) = per_party.take(address) else {
+        // Behind a proxy there may be any number of them.
+        let place_of_party = per_party.take(address);
+        if place_of_party.is_none() && !front.is_proxy(address) {
             tracing::debug!(%address, "closed a connection: this address has too many");
             continue;
-        };
-        let (tls, router, watcher) = (tls.clone(), router.clone(), connections.watcher());
+        }
+        let (tls, front, watcher) = (tls.clone(), front.clone(), connections.watcher());
+        let counted = Counted::new(&open);
         tokio::spawn(async move {
-            let _places = (place, place_of_party);
-            serve_connection(stream, address, tls, router, watcher).await;
+            let _held = (place, place_of_party, counted);
+            serve_connection(stream, address, tls, front, watcher).await;
         });
     }
     drop(listener);
@@ -141,24 +152,40 @@ pub(crate) async fn serve(
     }
 }
 
+/// One open connection.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 async fn serve_connection(
     stream: TcpStream,
     address: IpAddr,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    front: Arc<Front>,
     watcher: Watcher,
 ) {
     // Small answers go out at once; a socket that cannot be told so still works.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => speak_http(stream, Peer { address, certified: false }, false, router, watcher).await,
+        None => speak_http(stream, Peer { address, certified: false }, false, front, watcher).await,
         Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;
                 let http2 = session.alpn_protocol() == Some(HTTP2);
                 // The handshake has verified whatever certificate there is.
                 let certified = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
-                speak_http(stream, Peer { address, certified }, http2, router, watcher).await;
+                speak_http(stream, Peer { address, certified }, http2, front, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
@@ -167,20 +194,22 @@ async fn serve_connection(
 }
 
 /// The protocol's version is settled beforehand: guessing it from the first bytes would wait for them for ever.
-async fn speak_http<S>(stream: S, peer: Peer, http2: bool, router: Router, watcher: Watcher)
+async fn speak_http<S>(stream: S, peer: Peer, http2: bool, front: Arc<Front>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).max_concurrent_streams(64);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(64)
+        .max_send_buf_size(BUFFER);
     let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    let service = router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.map(Body::new)
-    });
+    let service = service_fn(move |request| front.clone().answer(peer, request));
     let stream = TokioIo::new(StallGuard::new(stream, STALL_TIME));
-    let connection = builder.serve_connection(stream, TowerToHyperService::new(service)).into_owned();
+    let connection = builder.serve_connection(stream, service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(error, "a connection failed");
     }
