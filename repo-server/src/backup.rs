@@ -39,6 +39,12 @@ pub enum BackupError {
          and incoming"
     )]
     Postgres(String, PathBuf),
+    /// The tables would have to go somewhere else.
+    #[error(
+        "the backup holds a database of SQLite, which cannot be put into {0}; leave out --database, and the setting, to \
+         restore it into the data folder"
+    )]
+    IntoPostgres(String),
     /// No server's data is there.
     #[error("{0} holds no server's data; give the folder that `debfleet-server init` made")]
     NoData(PathBuf),
@@ -127,6 +133,9 @@ pub async fn restore(from: &Path, settings: &Settings) -> Result<Copied, BackupE
     let (from, to) = (DataDir::new(from), DataDir::new(&settings.data));
     if state_of(&from)? != DataDirState::Initialised || !from.database().exists() {
         return Err(BackupError::NoBackup(from.root().to_owned()));
+    }
+    if let Some(database) = &settings.backends.database {
+        return Err(BackupError::IntoPostgres(database.to_string()));
     }
     if !matches!(state_of(&to)?, DataDirState::Vacant | DataDirState::Unfinished) {
         return Err(BackupError::NotEmpty(to.root().to_owned()));

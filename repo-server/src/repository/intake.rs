@@ -204,8 +204,12 @@ impl Repository {
     /// it, and then finds none.
     async fn remove_abandoned_pool_file(&self, write: PoolWrite) -> Result<(), PublishError> {
         let Some(write) = self.store.take_over(write, (self.clock)()).await? else { return Ok(()) };
-        if self.store.pool_file(&write.filename).await?.is_none() {
-            self.storage.delete(&write.filename.parse()?).await?;
+        if self.store.pool_file(&write.filename).await?.is_none()
+            && let Err(error) = self.storage.delete(&write.filename.parse()?).await
+        {
+            // The file may stay until somebody uploads it again, or until the next maintenance; nobody has to wait for it.
+            self.store.end_lease(&write).await?;
+            return Err(error.into());
         }
         Ok(self.store.forget_pool_write(&write).await?)
     }

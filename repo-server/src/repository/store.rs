@@ -255,6 +255,16 @@ impl Store {
         Ok((taken.rows_affected() == 1).then_some(PoolWrite { begun_at, ..write }))
     }
 
+    /// Lets others take a note over at once.
+    pub(super) async fn end_lease(&self, write: &PoolWrite) -> Result<(), StoreError> {
+        sqlx::query("UPDATE pool_writes SET begun_at = 0 WHERE filename = $1 AND begun_at = $2")
+            .bind(&write.filename)
+            .bind(write.begun_at)
+            .execute(&self.database)
+            .await?;
+        Ok(())
+    }
+
     /// Forgets a note, after its file was removed.
     pub(super) async fn forget_pool_write(&self, write: &PoolWrite) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM pool_writes WHERE filename = $1 AND begun_at = $2")

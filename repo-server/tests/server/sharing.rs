@@ -5,7 +5,11 @@ use crate::backends::{AT_SCALE, AtScale, Backend, Postgres, execute};
 use crate::package::hi;
 use crate::running::{Answer, Site, agent};
 use std::collections::BTreeSet;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 /// None where the tests run on SQLite and a folder.
 fn at_scale(site: &Site) -> Option<&AtScale> {
@@ -126,6 +130,72 @@ fn a_bucket_with_packages_is_not_taken_for_a_new_repository() {
     assert!(!output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("holds packages already"));
     assert!(!other.exists());
+}
+
+#[test]
+fn a_package_that_the_bucket_did_not_take_may_be_sent_again() {
+    let mut site = Site::new();
+    let token = site.token.clone();
+    let Backend::AtScale(at_scale) = &mut site.backend else { return };
+    // A way to the bucket that can be closed and opened again.
+    let bucket = at_scale.endpoint.strip_prefix("http://").unwrap().to_owned();
+    let gate = Gate::open("127.0.0.1:0", &bucket);
+    at_scale.endpoint = format!("http://{}", gate.address);
+    let server = site.start();
+    let before = server.inrelease();
+    let deb = hi("1.0").signed_by(&site.package_key);
+    let address = gate.address.clone();
+    gate.close();
+    let answer = server.try_publish("stable", &token, &deb).unwrap();
+    assert_eq!(answer.status, 500, "{}", String::from_utf8_lossy(&answer.body));
+    assert_eq!(server.inrelease(), before);
+    let _gate = Gate::open(&address, &bucket);
+    server.publish(&deb).published();
+    assert_eq!(server.check_suite().len(), 1);
+}
+
+/// Passes connections on to another address.
+struct Gate {
+    address: String,
+    is_open: Arc<AtomicBool>,
+    listening: JoinHandle<()>,
+}
+
+impl Gate {
+    fn open(address: &str, to: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let (address, to, is_open) = (listener.local_addr().unwrap().to_string(), to.to_owned(), Arc::new(true.into()));
+        let passing: Arc<AtomicBool> = Arc::clone(&is_open);
+        let listening = std::thread::spawn(move || {
+            let mut passed = Vec::new();
+            for connection in listener.incoming() {
+                if !passing.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (near, far) = (connection.unwrap(), TcpStream::connect(&to).unwrap());
+                for (mut from, mut to) in
+                    [(&near, &far), (&far, &near)].map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()))
+                {
+                    std::thread::spawn(move || {
+                        std::io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write))
+                    });
+                }
+                passed.push(near);
+            }
+            for connection in passed {
+                let _ = connection.shutdown(Shutdown::Both);
+            }
+        });
+        Self { address, is_open, listening }
+    }
+
+    /// Ends what was passed on, and refuses what comes.
+    fn close(self) {
+        self.is_open.store(false, Ordering::SeqCst);
+        // Wakes the listener.
+        let _ = TcpStream::connect(&self.address);
+        self.listening.join().unwrap();
+    }
 }
 
 #[test]
