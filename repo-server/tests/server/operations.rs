@@ -3,6 +3,7 @@
 use crate::package::{hi, new_key};
 use crate::running::{Answer, SERVER, Site, agent, agent_trusting};
 use rustix::process::Signal;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
@@ -183,7 +184,14 @@ fn the_service_manager_hands_over_sockets() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let activate = |name: &str| {
         let mut command = std::process::Command::new("systemd-socket-activate");
-        command.args(["--listen", &free.to_string(), &format!("--fdname={name}"), SERVER, "--data"]);
+        command.args(["--listen", &free.to_string(), &format!("--fdname={name}")]);
+        // It passes on nothing by itself.
+        for (variable, value) in site.command().get_envs() {
+            if let (Some(variable), Some(value)) = (variable.to_str(), value.and_then(OsStr::to_str)) {
+                command.arg(format!("--setenv={variable}={value}"));
+            }
+        }
+        command.args([SERVER, "--data"]);
         command.arg(&site.data).args(["--https", "127.0.0.1:1"]);
         command
     };

@@ -71,6 +71,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Its process id.
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `debfleet publish`, not yet started.
     pub(super) fn publish(&self, tools: &Tools, packages: &[PathBuf]) -> Command {
         let mut command = tools.command("debfleet");

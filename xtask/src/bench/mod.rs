@@ -8,6 +8,7 @@ mod fixture;
 mod measure;
 mod report;
 mod repository;
+mod serving;
 
 use crate::program::{cargo, install_missing, run, workspace};
 use anyhow::{Context, Result};
@@ -16,7 +17,8 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Debian packages that are measured beside ours, or needed to make the input.
-const NEEDED: [&str; 8] = ["apt-utils", "curl", "gnupg", "mmdebstrap", "python3-pip", "reprepro", "time", "xz-utils"];
+const NEEDED: [&str; 10] =
+    ["apt-utils", "curl", "gnupg", "mmdebstrap", "nginx-light", "python3-pip", "reprepro", "time", "wrk", "xz-utils"];
 
 /// A benchmark's name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,12 +27,14 @@ pub(crate) enum Bench {
     Builder,
     /// One package more in a suite, beside apt-ftparchive and reprepro
     Repository,
+    /// Indexes and packages under load, beside nginx
+    Serving,
     /// An update of a 50 MB package, beside apt-get
     Device,
 }
 
 impl Bench {
-    const ALL: [Self; 3] = [Self::Builder, Self::Repository, Self::Device];
+    const ALL: [Self; 4] = [Self::Builder, Self::Repository, Self::Serving, Self::Device];
 
     fn measure(self, tools: &Tools) -> Result<Vec<Report>> {
         match self {
@@ -38,6 +42,7 @@ impl Bench {
             Self::Repository => {
                 repository::measure(tools).map(|report| vec![report]).context("the benchmark `repository`")
             }
+            Self::Serving => serving::measure(tools).context("the benchmark `serving`"),
             Self::Device => device::measure(tools).map(|report| vec![report]).context("the benchmark `device`"),
         }
     }

@@ -141,7 +141,7 @@ const NOT_YET: &str = "\
 ## Not compared yet
 
 - The repository: a suite of Debian's own size (63,000 packages), the first publication after a restart, withdrawing and
-  promoting, aptly, and serving under load beside nginx.
+  promoting and aptly.
 - The device: several packages at once, a slow disk (an SD card) or network, the idle agent's memory.
 - Anything at the same time: many publishers, many devices.
 ";
