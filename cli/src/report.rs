@@ -28,6 +28,15 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect()
 }
 
+/// A text as a value behind the question mark of an address (RFC 3986 §2.1).
+pub(crate) fn url_encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
 /// A size as people read it.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {

@@ -12,5 +12,5 @@ mod slots;
 pub use error::{DurableError, is_full};
 pub use lock::Lock;
 pub use nameless::Nameless;
-pub use replace::{Replacement, create_dir, remove, rename, replace, sync_dir};
+pub use replace::{Replacement, Unplaced, create_dir, remove, rename, replace, sync_dir, sync_files_of};
 pub use slots::SlotFile;

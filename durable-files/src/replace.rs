@@ -5,7 +5,7 @@ use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// Writes a whole file with this mode, durably; readers see the old content or the new.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), DurableError> {
@@ -41,6 +41,12 @@ impl Replacement {
     pub fn with_target(mut self, target: &Path) -> Self {
         target.clone_into(&mut self.target);
         self
+    }
+
+    /// Closes the file, so that thousands can wait to be placed.
+    #[must_use]
+    pub fn close(self) -> Unplaced {
+        Unplaced { target: self.target, path: self.file.into_temp_path() }
     }
 
     /// Flushes it to the disk and puts it in place.
@@ -100,6 +106,42 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<(), DurableError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(DurableError::io("create", path)(error)),
         _ => sync_dir(parent),
     }
+}
+
+/// A [`Replacement`] that is closed. Dropped without [`Unplaced::place`] it is gone.
+pub struct Unplaced {
+    target: PathBuf,
+    path: TempPath,
+}
+
+impl Unplaced {
+    /// Where the unfinished file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it stand at another place of the same file system.
+    #[must_use]
+    pub fn with_target(mut self, target: &Path) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
+    /// Puts it in place without flushing it: whoever places many files flushes them together with [`sync_files_of`],
+    /// and until then a power cut may leave any of them torn.
+    pub fn place(self, mode: u32) -> Result<(), DurableError> {
+        let Self { target, path } = self;
+        let set = std::fs::set_permissions(&path, Permissions::from_mode(mode));
+        set.map_err(DurableError::io("write", &target))?;
+        path.persist(&target).map_err(|error| DurableError::io("put in place", &target)(error.error))
+    }
+}
+
+/// Flushes everything on the file system that holds a folder, files and folders.
+pub fn sync_files_of(folder: &Path) -> Result<(), DurableError> {
+    let opened = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+    opened.map_err(DurableError::io("flush the file system of", folder))
 }
 
 /// Flushes a folder's entries to the disk.

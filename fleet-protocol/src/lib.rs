@@ -3,5 +3,6 @@
 pub mod access;
 pub mod audit;
 pub mod publishing;
+pub mod suites;
 pub mod update_document;
 pub mod update_policy;

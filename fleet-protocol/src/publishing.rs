@@ -36,6 +36,36 @@ pub struct Published {
     pub created: bool,
 }
 
+/// Where a suite takes many packages at once: `POST` with a tar of .debs as body.
+#[must_use]
+pub fn import_path(suite: &str) -> String {
+    format!("/api/v1/suites/{suite}/imports")
+}
+
+/// The answer to an import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The suite that holds them.
+    pub suite: String,
+    /// Packages that it did not hold before.
+    pub added: usize,
+    /// Packages that it held already.
+    pub held: usize,
+    /// Packages that were not taken.
+    pub refused: usize,
+    /// Which and why; the first of very many.
+    pub refusals: Vec<RefusedPackage>,
+}
+
+/// A package that an import did not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPackage {
+    /// Its name in the tar, or its place in the pool.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// An error answer (RFC 9457, problem details).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

@@ -19,6 +19,7 @@ use fleet_protocol::audit::Outcome;
 use jiff::Timestamp;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The suite that every server begins with.
 pub const FIRST_SUITE: &str = "stable";
@@ -189,7 +190,7 @@ async fn make_parts(
     let database = database::create(&DatabasePlace::new(dir, backends)).await?;
     let (actor, audit) = (Actor::local("debfleet-server init"), Audit::new(database.clone(), Timestamp::now));
     let admin_token = first_token(database.clone(), audit.clone(), actor.clone(), now).await?;
-    let repository = Repository::open(dir, database.clone(), storage, Timestamp::now).await?;
+    let repository = Arc::new(Repository::open(dir, database.clone(), storage, Timestamp::now).await?);
     repository.create_suite(&FIRST_SUITE.parse()?).await?;
     let (subject, detail) = (FIRST_SUITE.to_owned(), "public may read it".to_owned());
     audit.record(Entry { actor, action: "suite.create", subject, detail, outcome: Outcome::Done }).await;

@@ -47,6 +47,8 @@ pub(crate) enum Action<'a> {
     Read(&'a SuiteName),
     /// Put packages into a suite.
     Publish(&'a SuiteName),
+    /// Put packages into a suite that no package key has signed.
+    PublishUnsigned(&'a SuiteName),
     /// Change a suite itself: its access, its existence, what it holds but by publishing.
     ChangeSuite(&'a SuiteName),
     ReadAudit,
@@ -60,13 +62,15 @@ impl<'a> Action<'a> {
             Self::Read(_) => Role::Viewer,
             Self::Publish(_) => Role::Publisher,
             Self::ChangeSuite(_) | Self::ReadAudit => Role::Operator,
-            Self::ManageTokens => Role::Admin,
+            Self::ManageTokens | Self::PublishUnsigned(_) => Role::Admin,
         }
     }
 
     fn suite(self) -> Option<&'a SuiteName> {
         match self {
-            Self::Read(suite) | Self::Publish(suite) | Self::ChangeSuite(suite) => Some(suite),
+            Self::Read(suite) | Self::Publish(suite) | Self::PublishUnsigned(suite) | Self::ChangeSuite(suite) => {
+                Some(suite)
+            }
             Self::ReadAudit | Self::ManageTokens => None,
         }
     }
@@ -77,6 +81,7 @@ impl fmt::Display for Action<'_> {
         match self {
             Self::Read(suite) => write!(f, "read the suite {suite}"),
             Self::Publish(suite) => write!(f, "publish in the suite {suite}"),
+            Self::PublishUnsigned(suite) => write!(f, "publish unsigned packages in the suite {suite}"),
             Self::ChangeSuite(suite) => write!(f, "change the suite {suite}"),
             Self::ReadAudit => f.write_str("read the audit log"),
             Self::ManageTokens => f.write_str("see, make or revoke tokens"),

@@ -1,11 +1,13 @@
 //! The HTTP side: it turns requests into calls of the domains, and their answers into responses.
 
 mod audit;
+mod body;
 mod caller;
 mod debian;
 mod exchange;
 mod file_body;
 mod host;
+mod imports;
 mod json;
 pub(crate) mod listener;
 mod operations;

@@ -2,10 +2,10 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, debian, operations, packages, pool, suites, tokens};
+use super::{audit, body, debian, imports, operations, packages, pool, suites, tokens};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, delete, get, post, put};
 
 /// How much of the server a listener shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) fn router(state: ServerState) -> Router {
     let health = Router::new().route("/healthz", get(operations::health)).route("/readyz", get(operations::readiness));
     let shown = match state.surface {
         Surface::Whole => repository.merge(api()),
-        Surface::Repository => repository.route("/api/{*path}", any(packages::refuse_without_tls)),
+        Surface::Repository => repository.route("/api/{*path}", any(body::refuse_without_tls)),
         Surface::Operations => Router::new().route("/metrics", get(operations::metrics)),
     };
     shown
@@ -43,6 +43,7 @@ pub(crate) fn router(state: ServerState) -> Router {
 fn api() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/suites/{suite}/packages", post(packages::publish))
+        .route("/api/v1/suites/{suite}/imports", post(imports::import))
         // The upload is bounded where it is written.
         .layer(DefaultBodyLimit::disable())
         .merge(small_requests())
@@ -52,6 +53,11 @@ fn small_requests() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/api/v1/suites", get(suites::list).post(suites::create))
+        .route("/api/v1/suites/{suite}/contents", get(suites::contents))
+        .route("/api/v1/suites/{suite}/contents/{package}", delete(suites::withdraw))
+        .route("/api/v1/suites/{suite}/contents/{package}/phase", put(suites::phase))
+        .route("/api/v1/suites/{suite}/promotions", post(suites::promote))
         .route("/api/v1/suites/{suite}/access", get(suites::access).put(suites::set_access))
         .route("/api/v1/audit", get(audit::page))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))

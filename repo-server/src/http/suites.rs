@@ -1,14 +1,20 @@
 //! `/api/v1/suites/<suite>/…`: how suites are set up.
 
 use super::caller::Caller;
-use super::json::Json;
+use super::json::{Asked, Json};
 use super::problem::Problem;
 use super::state::ServerState;
 use crate::access::Action;
-use crate::repository::PublishError;
+use crate::repository::{Placed, PublishError, Selection};
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use debian_formats::names::SuiteName;
 use fleet_protocol::access::SuiteAccess;
+use fleet_protocol::audit::Outcome;
+use fleet_protocol::suites::{Changed, Phase, Promotion, SuiteContents, SuiteInfo, SuiteList, SuitePackage};
+use serde::Deserialize;
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// `GET /api/v1/suites/<suite>/access`
 pub(super) async fn access(
@@ -35,6 +41,150 @@ pub(super) async fn set_access(
         Ok(axum::Json(asked))
     } else {
         Err(PublishError::UnknownSuite(suite).into())
+    }
+}
+
+/// `GET /api/v1/suites`: those that the caller may read.
+pub(super) async fn list(State(state): State<ServerState>, caller: Caller) -> Result<axum::Json<SuiteList>, Problem> {
+    let suites = state.repository.suite_names();
+    let suites = suites.into_iter().filter(|suite| caller.require(Action::Read(suite)).is_ok());
+    Ok(axum::Json(SuiteList { suites: suites.map(|name| SuiteInfo { name: name.to_string() }).collect() }))
+}
+
+/// `POST /api/v1/suites`
+pub(super) async fn create(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Json(asked): Json<SuiteInfo>,
+) -> Result<(StatusCode, axum::Json<SuiteInfo>), Problem> {
+    let suite: SuiteName = asked.name.parse().map_err(|error| Problem::bad_request(format!("{error}")))?;
+    caller.require(Action::ChangeSuite(&suite))?;
+    let created = state.repository.create_suite(&suite).await?;
+    if created {
+        state.audit.record(caller.entry("suite.create", suite.as_str(), String::new(), Outcome::Done)).await;
+    }
+    Ok((if created { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(asked)))
+}
+
+/// Packages on a page.
+const PAGE: u16 = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContentsQuery {
+    limit: Option<u16>,
+    #[serde(default)]
+    after: String,
+}
+
+/// `GET /api/v1/suites/<suite>/contents?limit=&after=`
+pub(super) async fn contents(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+    Asked(query): Asked<ContentsQuery>,
+) -> Result<axum::Json<SuiteContents>, Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::Read(&suite))?;
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let held = state.repository.page(&suite, &query.after, limit).await?;
+    let next = held.last().filter(|_| held.len() == usize::from(limit)).map(|last| last.package.filename.clone());
+    Ok(axum::Json(SuiteContents { packages: held.iter().map(told).collect(), next }))
+}
+
+/// Which versions of a package.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SelectionQuery {
+    version: Option<String>,
+    architecture: Option<String>,
+}
+
+/// `DELETE /api/v1/suites/<suite>/contents/<package>?version=&architecture=`
+pub(super) async fn withdraw(
+    State(state): State<ServerState>,
+    Path((suite, package)): Path<(String, String)>,
+    caller: Caller,
+    Asked(query): Asked<SelectionQuery>,
+) -> Result<axum::Json<Changed>, Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::ChangeSuite(&suite))?;
+    let selection = selection(&package, query.version.as_deref(), query.architecture.as_deref())?;
+    let gone = state.repository.withdraw(&suite, &selection).await?;
+    Ok(note(&state, &caller, "suite.withdraw", &suite, &gone, String::new()).await)
+}
+
+/// `PUT /api/v1/suites/<suite>/contents/<package>/phase?version=&architecture=`
+pub(super) async fn phase(
+    State(state): State<ServerState>,
+    Path((suite, package)): Path<(String, String)>,
+    caller: Caller,
+    Asked(query): Asked<SelectionQuery>,
+    Json(Phase { percentage }): Json<Phase>,
+) -> Result<axum::Json<Changed>, Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::ChangeSuite(&suite))?;
+    if percentage > 100 {
+        return Err(Problem::bad_request(format!("percentage is {percentage}; give one of 0 to 100")));
+    }
+    let selection = selection(&package, query.version.as_deref(), query.architecture.as_deref())?;
+    let phased = state.repository.phase(&suite, &selection, percentage).await?;
+    Ok(note(&state, &caller, "suite.phase", &suite, &phased, format!(" at {percentage} %")).await)
+}
+
+/// `POST /api/v1/suites/<suite>/promotions`
+pub(super) async fn promote(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+    Json(asked): Json<Promotion>,
+) -> Result<axum::Json<Changed>, Problem> {
+    let (to, from) = (known_suite(&state, &suite)?, known_suite(&state, &asked.from)?);
+    caller.require(Action::Read(&from))?;
+    caller.require(Action::Publish(&to))?;
+    let selection = selection(&asked.package, asked.version.as_deref(), asked.architecture.as_deref())?;
+    let new = state.repository.promote(&from, &to, &selection).await?;
+    Ok(note(&state, &caller, "suite.promote", &to, &new, format!(" from {from}")).await)
+}
+
+fn selection(package: &str, version: Option<&str>, architecture: Option<&str>) -> Result<Selection, Problem> {
+    fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
+        text.parse().map_err(|error| Problem::bad_request(format!("{error}")))
+    }
+    Ok(Selection {
+        name: parsed(package)?,
+        version: version.map(parsed).transpose()?,
+        architecture: architecture.map(parsed).transpose()?,
+    })
+}
+
+async fn note(
+    state: &ServerState,
+    caller: &Caller,
+    action: &'static str,
+    suite: &SuiteName,
+    changed: &[Placed],
+    how: String,
+) -> axum::Json<Changed> {
+    let packages: Vec<SuitePackage> = changed.iter().map(told).collect();
+    if !packages.is_empty() {
+        let names = packages.iter().map(|it| format!("{} {} ({})", it.package, it.version, it.architecture));
+        let detail = names.collect::<Vec<_>>().join(", ") + &how;
+        state.audit.record(caller.entry(action, suite.as_str(), detail, Outcome::Done)).await;
+    }
+    axum::Json(Changed { suite: suite.to_string(), packages })
+}
+
+fn told(placed: &Placed) -> SuitePackage {
+    let Placed { package, component, phased } = placed;
+    SuitePackage {
+        package: package.name.clone(),
+        version: package.version.to_string(),
+        architecture: package.architecture.clone(),
+        component: component.to_string(),
+        filename: package.filename.clone(),
+        sha256: package.sha256.clone(),
+        phased: *phased,
     }
 }
 

@@ -59,6 +59,15 @@ pub enum PublishError {
         /// Its place in the pool.
         filename: String,
     },
+    /// The body of an import is no tar.
+    #[error("the import is not a whole tar of packages: {0}")]
+    ImportTar(io::Error),
+    /// An import of too many packages.
+    #[error("the import holds more than {limit} packages; import them in several runs")]
+    TooManyPackages {
+        /// The bound.
+        limit: usize,
+    },
     /// A file could not be written or read.
     #[error(transparent)]
     Disk(#[from] DurableError),

@@ -3,7 +3,7 @@
 use super::Repository;
 use super::change::{Change, Placed};
 use super::error::PublishError;
-use super::incoming::{Checked, Pieces, receive};
+use super::incoming::{Checked, Pieces, Rules, receive};
 use super::store::{Package, PoolWrite};
 use debian_formats::names::{ComponentName, SuiteName};
 use fleet_protocol::publishing::Published;
@@ -49,18 +49,20 @@ impl Repository {
         let (repository, suite, component) = (self.clone(), suite.clone(), component.clone());
         tokio::spawn(async move {
             let receiver = repository.clone();
-            let place = component.clone();
+            let rules = receiver.rules(&component, false);
             let checked = tokio::task::spawn_blocking(move || {
-                receive(&receiver.dir.incoming(), receiver.limits.deb_bytes, pieces)?.check(
-                    &receiver.package_keys(),
-                    receiver.limits,
-                    &place,
-                )
+                receive(&receiver.dir.incoming(), rules.limits.deb_bytes, pieces)?.check(&rules)
             });
             let checked = checked.await??;
             repository.take_in(&suite, &component, checked).await
         })
         .await?
+    }
+
+    /// What is demanded of uploads into a component.
+    pub(super) fn rules(&self, component: &ComponentName, takes_unsigned: bool) -> Rules {
+        let (package_keys, limits) = (self.package_keys(), self.limits);
+        Rules { package_keys, limits, component: component.clone(), takes_unsigned }
     }
 
     async fn take_in(
@@ -202,7 +204,7 @@ impl Repository {
 
     /// A publication that is being committed right now holds its note in the database, so taking the note over waits for
     /// it, and then finds none.
-    async fn remove_abandoned_pool_file(&self, write: PoolWrite) -> Result<(), PublishError> {
+    pub(super) async fn remove_abandoned_pool_file(&self, write: PoolWrite) -> Result<(), PublishError> {
         let Some(write) = self.store.take_over(write, (self.clock)()).await? else { return Ok(()) };
         if self.store.pool_file(&write.filename).await?.is_none()
             && let Err(error) = self.storage.delete(&write.filename.parse()?).await

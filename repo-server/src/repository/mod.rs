@@ -1,6 +1,7 @@
 //! The apt repository: suites, their packages, and what readers see of them.
 
 mod blocks;
+mod bulk;
 mod change;
 mod compaction;
 mod error;
@@ -17,11 +18,13 @@ mod source_list;
 mod store;
 mod suites;
 
+pub(crate) use change::Placed;
 pub(crate) use error::PublishError;
-pub(crate) use incoming::Piece;
+pub(crate) use incoming::{Piece, Pieces};
 pub(crate) use index::Rope;
 pub(crate) use snapshot::SuiteSnapshot;
 pub(crate) use store::{PoolFile, StoreError};
+pub(crate) use suites::Selection;
 
 use crate::data_dir::DataDir;
 use crate::database;
@@ -177,10 +180,23 @@ impl Repository {
         self
     }
 
-    /// Makes an empty suite and publishes it.
-    pub(crate) async fn create_suite(&self, suite: &SuiteName) -> Result<(), PublishError> {
-        self.store.create_suite(suite, (self.clock)()).await?;
-        self.publish_generation(suite, vec![]).await
+    /// Makes an empty suite and publishes it; false if it is there already.
+    pub(crate) async fn create_suite(self: &Arc<Self>, suite: &SuiteName) -> Result<bool, PublishError> {
+        if !self.store.create_suite(suite, (self.clock)()).await? && self.suite(suite).is_some() {
+            return Ok(false);
+        }
+        self.submit(suite, vec![]).await?;
+        Ok(true)
+    }
+
+    /// All suites, by name.
+    pub(crate) fn suite_names(&self) -> Vec<SuiteName> {
+        self.suites.borrow().keys().cloned().collect()
+    }
+
+    /// So many packages of a suite, by file name, behind the one of this file name.
+    pub(crate) async fn page(&self, suite: &SuiteName, after: &str, limit: u16) -> Result<Vec<Placed>, StoreError> {
+        self.store.suite_page(suite, after, limit).await
     }
 
     /// The suite as it is now.

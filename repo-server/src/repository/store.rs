@@ -86,6 +86,34 @@ pub(crate) struct PoolFile {
     pub(crate) size: u64,
 }
 
+/// What the pool holds, by what may stand in a package's way.
+#[derive(Debug, Default)]
+pub(super) struct PoolNames {
+    by_name: BTreeMap<(String, String), Vec<(Version, String)>>,
+    by_filename: BTreeMap<String, String>,
+}
+
+impl PoolNames {
+    pub(super) fn add(
+        &mut self,
+        name: String,
+        architecture: String,
+        version: Version,
+        sha256: String,
+        filename: String,
+    ) {
+        self.by_name.entry((name, architecture)).or_default().push((version, sha256.clone()));
+        self.by_filename.insert(filename, sha256);
+    }
+
+    /// The SHA-256 of the package that has its name, architecture and version, as dpkg compares them, or its file name.
+    pub(super) fn rival(&self, package: &Package) -> Option<&String> {
+        let named = self.by_name.get(&(package.name.clone(), package.architecture.clone()));
+        let equal = named.into_iter().flatten().find(|(version, _)| *version == package.version);
+        equal.map(|(_, sha256)| sha256).or_else(|| self.by_filename.get(&package.filename))
+    }
+}
+
 /// A generation as the tables have it.
 pub(super) struct StoredGeneration {
     pub(super) row: GenerationRow,
@@ -104,13 +132,16 @@ impl Store {
         Self { database }
     }
 
-    pub(super) async fn create_suite(&self, suite: &SuiteName, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO suites (name, generation, created_at) VALUES ($1, 0, $2)")
-            .bind(suite.as_str())
-            .bind(now.as_second())
-            .execute(&self.database)
-            .await?;
-        Ok(())
+    /// False if there is one of this name.
+    pub(super) async fn create_suite(&self, suite: &SuiteName, now: Timestamp) -> Result<bool, StoreError> {
+        let created = sqlx::query(
+            "INSERT INTO suites (name, generation, created_at) VALUES ($1, 0, $2) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(suite.as_str())
+        .bind(now.as_second())
+        .execute(&self.database)
+        .await?;
+        Ok(created.rows_affected() == 1)
     }
 
     pub(super) async fn suites(&self) -> Result<Vec<SuiteName>, StoreError> {
@@ -133,6 +164,45 @@ impl Store {
         .await?;
         let packages = rows.iter().map(package_of_row).collect::<Result<Vec<_>, _>>()?;
         Ok(packages.into_iter().find(|p| p.version == wanted.version || p.filename == wanted.filename))
+    }
+
+    /// What the pool holds, by name and architecture.
+    pub(super) async fn pool_names(&self) -> Result<PoolNames, StoreError> {
+        let rows = sqlx::query("SELECT name, architecture, version, sha256, filename FROM packages")
+            .fetch_all(&self.database)
+            .await?;
+        let mut names = PoolNames::default();
+        for row in &rows {
+            let (name, architecture) = (row.try_get(0)?, row.try_get(1)?);
+            names.add(name, architecture, parsed(row, 2, "version")?, row.try_get(3)?, row.try_get(4)?);
+        }
+        Ok(names)
+    }
+
+    /// The packages of these SHA-256.
+    pub(super) async fn packages(&self, wanted: &BTreeSet<String>) -> Result<Vec<Package>, StoreError> {
+        let mut packages = Vec::new();
+        for sha256 in wanted {
+            let row = sqlx::query(
+                "SELECT p.sha256, p.name, p.version, p.architecture, p.filename, p.size, p.stanza, p.signed_by, \
+                 COALESCE(c.paths, '') FROM packages p LEFT JOIN package_contents c ON c.sha256 = p.sha256 \
+                 WHERE p.sha256 = $1",
+            )
+            .bind(sha256)
+            .fetch_one(&self.database)
+            .await?;
+            packages.push(package_of_row(&row)?);
+        }
+        Ok(packages)
+    }
+
+    /// The SHA-256 of all that a suite holds.
+    pub(super) async fn suite_hashes(&self, suite: &SuiteName) -> Result<BTreeSet<String>, StoreError> {
+        let rows = sqlx::query("SELECT sha256 FROM suite_packages WHERE suite = $1")
+            .bind(suite.as_str())
+            .fetch_all(&self.database)
+            .await?;
+        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
     pub(super) async fn suite_holds(&self, suite: &SuiteName, sha256: &str) -> Result<bool, StoreError> {
@@ -177,6 +247,26 @@ impl Store {
         rows.iter().map(placed_of_row).collect()
     }
 
+    /// See [`super::Repository::page`].
+    pub(super) async fn suite_page(
+        &self,
+        suite: &SuiteName,
+        after: &str,
+        limit: u16,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.sha256, p.name, p.version, p.architecture, p.filename, p.size, p.stanza, p.signed_by, \
+             '' AS paths, s.component, s.phased FROM suite_packages s JOIN packages p ON p.sha256 = s.sha256 \
+             WHERE s.suite = $1 AND p.filename > $2 ORDER BY p.filename LIMIT $3",
+        )
+        .bind(suite.as_str())
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.database)
+        .await?;
+        rows.iter().map(placed_of_row).collect()
+    }
+
     /// The number of a suite's newest generation; none for a suite that is not there or was never published.
     pub(super) async fn newest_generation(&self, suite: &SuiteName) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query("SELECT MAX(number) FROM generations WHERE suite = $1")
@@ -210,18 +300,24 @@ impl Store {
         owner: &str,
         now: Timestamp,
     ) -> Result<Option<PoolWrite>, StoreError> {
-        let noted = sqlx::query(
-            "INSERT INTO pool_writes (filename, begun_at, owner) VALUES ($1, $2, $3) ON CONFLICT (filename) \
-             DO UPDATE SET begun_at = excluded.begun_at, owner = excluded.owner WHERE pool_writes.begun_at < $4",
-        )
-        .bind(filename)
-        .bind(now.as_second())
-        .bind(owner)
-        .bind((now - POOL_WRITE_LEASE).as_second())
-        .execute(&self.database)
-        .await?;
-        let write = PoolWrite { filename: filename.to_owned(), begun_at: now.as_second() };
-        Ok((noted.rows_affected() == 1).then_some(write))
+        let mut connection = self.database.acquire().await?;
+        begin_pool_write(&mut connection, filename, owner, now).await
+    }
+
+    /// The same for many files at once: all are noted, or none is.
+    pub(super) async fn begin_pool_writes(&self, filenames: &[&str], owner: &str, now: Timestamp) -> Result<Option<Vec<PoolWrite>>, StoreError> {
+        let (mut transaction, mut writes) = (self.database.begin().await?, Vec::with_capacity(filenames.len()));
+        for filename in filenames {
+            match begin_pool_write(&mut transaction, filename, owner, now).await? {
+                Some(write) => writes.push(write),
+                None => {
+                    transaction.rollback().await?;
+                    return Ok(None);
+                }
+            }
+        }
+        transaction.commit().await?;
+        Ok(Some(writes))
     }
 
     /// Notes that were made before this time.
@@ -443,6 +539,26 @@ async fn publish_in_transaction(
     }
     transaction.commit().await?;
     Ok(())
+}
+
+async fn begin_pool_write(
+    connection: &mut AnyConnection,
+    filename: &str,
+    owner: &str,
+    now: Timestamp,
+) -> Result<Option<PoolWrite>, StoreError> {
+    let noted = sqlx::query(
+        "INSERT INTO pool_writes (filename, begun_at, owner) VALUES ($1, $2, $3) ON CONFLICT (filename) \
+         DO UPDATE SET begun_at = excluded.begun_at, owner = excluded.owner WHERE pool_writes.begun_at < $4",
+    )
+    .bind(filename)
+    .bind(now.as_second())
+    .bind(owner)
+    .bind((now - POOL_WRITE_LEASE).as_second())
+    .execute(connection)
+    .await?;
+    let write = PoolWrite { filename: filename.to_owned(), begun_at: now.as_second() };
+    Ok((noted.rows_affected() == 1).then_some(write))
 }
 
 async fn change_in_transaction(

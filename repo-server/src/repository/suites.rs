@@ -41,7 +41,6 @@ impl Selection {
     }
 }
 
-#[expect(dead_code, reason = "the API for it follows")]
 impl Repository {
     /// Takes packages out of a suite; gives those that went.
     pub(crate) async fn withdraw(

@@ -3,7 +3,7 @@
 use super::{Content, Key, Listed, StorageError};
 use crate::config::{BucketSettings, Credentials};
 use bytes::{Bytes, BytesMut};
-use durable_files::{DurableError, Replacement};
+use durable_files::DurableError;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -12,6 +12,7 @@ use object_store::signer::Signer as _;
 use object_store::{ClientOptions, Error, GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 use object_store::{RetryConfig, WriteMultipart};
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
@@ -78,9 +79,9 @@ impl Bucket {
         Ok(())
     }
 
-    pub(super) async fn put_file(&self, key: &Key, file: &Replacement) -> Result<(), StorageError> {
-        let unreadable = |cause| DurableError::Io { action: "read", path: file.path().to_owned(), cause };
-        let mut source = tokio::fs::File::open(file.path()).await.map_err(unreadable)?;
+    pub(super) async fn put_file(&self, key: &Key, file: &Path) -> Result<(), StorageError> {
+        let unreadable = |cause| DurableError::Io { action: "read", path: file.to_owned(), cause };
+        let mut source = tokio::fs::File::open(file).await.map_err(unreadable)?;
         let size = source.metadata().await.map_err(unreadable)?.len();
         if size <= PART as u64 {
             let mut content = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::{Key, Listed, StorageError};
 use bytes::Bytes;
-use durable_files::{DurableError, Nameless, Replacement};
+use durable_files::{DurableError, Nameless, Replacement, Unplaced, sync_files_of};
 use jiff::Timestamp;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,19 @@ impl Folder {
     pub(super) fn put_file(&self, key: &Key, file: Replacement) -> Result<(), StorageError> {
         let target = self.prepared(key)?;
         Ok(file.with_target(&target).commit(0o644)?)
+    }
+
+    /// Puts many in place and flushes them together.
+    pub(super) fn put_files(&self, files: Vec<(Key, Unplaced)>) -> Result<(), StorageError> {
+        for (key, file) in files {
+            let target = self.path(&key);
+            if let Some(folder) = target.parent() {
+                let failed = |cause| DurableError::Io { action: "create", path: folder.to_owned(), cause };
+                std::fs::create_dir_all(folder).map_err(failed)?;
+            }
+            file.with_target(&target).place(0o644)?;
+        }
+        Ok(sync_files_of(&self.root)?)
     }
 
     /// The path of a key whose folder is there.

@@ -1,0 +1,108 @@
+//! The suites' side of the REST API: what they hold, and work on it.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET` lists suites, `POST` makes one from a [`SuiteInfo`].
+pub const SUITES_PATH: &str = "/api/v1/suites";
+
+/// `GET` gives a page of [`SuiteContents`].
+#[must_use]
+pub fn contents_path(suite: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/contents")
+}
+
+/// `DELETE` withdraws a package.
+#[must_use]
+pub fn package_path(suite: &str, package: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/contents/{package}")
+}
+
+/// `PUT` sets a [`Phase`].
+#[must_use]
+pub fn phase_path(suite: &str, package: &str) -> String {
+    format!("{}/phase", package_path(suite, package))
+}
+
+/// `POST` puts packages into the suite, as a [`Promotion`] says.
+#[must_use]
+pub fn promotions_path(suite: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/promotions")
+}
+
+/// A suite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteInfo {
+    /// Such as `stable`.
+    pub name: String,
+}
+
+/// The suites of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteList {
+    /// By name.
+    pub suites: Vec<SuiteInfo>,
+}
+
+/// A package in a suite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuitePackage {
+    /// Its name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// Such as `main`.
+    pub component: String,
+    /// Where apt finds it, relative to the repository's root.
+    pub filename: String,
+    /// Lower-case hex.
+    pub sha256: String,
+    /// The share of devices that apt gives it to, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phased: Option<u8>,
+}
+
+/// What a suite holds, page by page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteContents {
+    /// By file name.
+    pub packages: Vec<SuitePackage>,
+    /// The `after` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A share of the devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// 0 to 100.
+    pub percentage: u8,
+}
+
+/// Packages of another suite that a suite shall hold, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promotion {
+    /// The other suite.
+    pub from: String,
+    /// The package's name.
+    pub package: String,
+    /// Absent: every version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Absent: every architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+}
+
+/// The packages that a request changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Of which suite.
+    pub suite: String,
+    /// Which ones; empty if everything was so already.
+    pub packages: Vec<SuitePackage>,
+}
