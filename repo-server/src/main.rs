@@ -22,6 +22,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if let Some(out) = manual::asked_for() {
         return manual::write(&out);

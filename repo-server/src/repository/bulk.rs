@@ -75,8 +75,10 @@ impl Repository {
                 ),
             }
         }
+        drop(pool);
         // A package that came twice is new once.
-        known.retain(|sha256| !new.iter().any(|checked| checked.package.sha256 == *sha256));
+        let arrived: BTreeSet<&str> = new.iter().map(|checked| checked.package.sha256.as_str()).collect();
+        known.retain(|sha256| !arrived.contains(sha256.as_str()));
         let missing: BTreeSet<String> = known.difference(&held).cloned().collect();
         imported.held = known.len() - missing.len();
         imported.added = new.len() + missing.len();

@@ -59,12 +59,11 @@ pub(super) fn apply(parts: &Parts, changes: &[Change]) -> io::Result<Parts> {
         }
     }
     let mut changed = Parts::new();
-    let keys: BTreeSet<&PartKey> = parts.keys().chain(new.keys()).collect();
+    let keys: BTreeSet<PartKey> = parts.keys().chain(new.keys()).cloned().collect();
     let empty = Part::default();
     for key in keys {
-        let part = parts.get(key).unwrap_or(&empty);
-        let part = part.changed(key.kind, &gone, new.get(key).cloned().unwrap_or_default())?;
-        changed.insert(key.clone(), part);
+        let (part, new) = (parts.get(&key).unwrap_or(&empty), new.remove(&key).unwrap_or_default());
+        changed.insert(key.clone(), part.changed(key.kind, &gone, new)?);
     }
     changed.retain(|_, part| !part.blocks.is_empty());
     Ok(changed)

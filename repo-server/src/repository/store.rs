@@ -305,7 +305,12 @@ impl Store {
     }
 
     /// The same for many files at once: all are noted, or none is.
-    pub(super) async fn begin_pool_writes(&self, filenames: &[&str], owner: &str, now: Timestamp) -> Result<Option<Vec<PoolWrite>>, StoreError> {
+    pub(super) async fn begin_pool_writes(
+        &self,
+        filenames: &[&str],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Option<Vec<PoolWrite>>, StoreError> {
         let (mut transaction, mut writes) = (self.database.begin().await?, Vec::with_capacity(filenames.len()));
         for filename in filenames {
             match begin_pool_write(&mut transaction, filename, owner, now).await? {

@@ -15,3 +15,4 @@ mod schemas;
 mod sharing;
 mod shutdown;
 mod slow_readers;
+mod suites;

@@ -297,22 +297,35 @@ impl Server {
     }
 
     pub(crate) fn inrelease(&self) -> String {
-        String::from_utf8(self.body("/debian/dists/stable/InRelease")).unwrap()
+        self.inrelease_of("stable")
+    }
+
+    pub(crate) fn inrelease_of(&self, suite: &str) -> String {
+        String::from_utf8(self.body(&format!("/debian/dists/{suite}/InRelease"))).unwrap()
     }
 
     pub(crate) fn release(&self) -> VerifiedRelease {
-        VerifiedRelease::verify(&self.inrelease(), &self.keyring, &"stable".parse().unwrap()).unwrap()
+        self.release_of("stable")
+    }
+
+    pub(crate) fn release_of(&self, suite: &str) -> VerifiedRelease {
+        VerifiedRelease::verify(&self.inrelease_of(suite), &self.keyring, &suite.parse().unwrap()).unwrap()
     }
 
     /// Reads the suite as the strictest client would, by hash, every file, and gives its packages as `name version`.
     pub(crate) fn check_suite(&self) -> BTreeSet<String> {
-        let release = self.release();
+        self.check("stable")
+    }
+
+    /// The same for any suite.
+    pub(crate) fn check(&self, suite: &str) -> BTreeSet<String> {
+        let release = self.release_of(suite);
         release.check_fresh(Timestamp::now(), None).unwrap();
         let mut packages = BTreeSet::new();
         for file in &release.release().files {
-            let content = self.body(&format!("/debian/dists/stable/{}", file.by_hash_path()));
+            let content = self.body(&format!("/debian/dists/{suite}/{}", file.by_hash_path()));
             assert_eq!((content.len() as u64, sha256_hex(&content)), (file.size, file.sha256.clone()), "{}", file.path);
-            assert_eq!(content, self.body(&format!("/debian/dists/stable/{}", file.path)), "{}", file.path);
+            assert_eq!(content, self.body(&format!("/debian/dists/{suite}/{}", file.path)), "{}", file.path);
             if file.path.ends_with("/Packages") {
                 for stanza in Stanza::parse_all(std::str::from_utf8(&content).unwrap()).unwrap() {
                     let entry = PackageEntry::from_stanza(&stanza).unwrap();

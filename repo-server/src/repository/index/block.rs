@@ -111,6 +111,15 @@ impl Block {
             plain.extend_from_slice(&entry.text);
             ends.push((entry.package.clone(), plain.len()));
         }
+        Self::pack(kind, plain.into(), ends, effort)
+    }
+
+    /// The same, compressed for good; the text itself is shared.
+    pub(in crate::repository) fn settled(&self, kind: Kind) -> io::Result<Self> {
+        Self::pack(kind, self.plain.clone(), self.entries.clone(), Effort::Full)
+    }
+
+    fn pack(kind: Kind, plain: Bytes, entries: Vec<(Arc<str>, usize)>, effort: Effort) -> io::Result<Self> {
         let (zstd_level, with_xz) = match kind {
             Kind::Packages => (effort.zstd(), true),
             // It is served in gzip only, and stored in zstd.
@@ -127,8 +136,8 @@ impl Block {
         let mut block = Self {
             id: String::new(),
             is_settled: effort == Effort::Full,
-            entries: ends,
-            plain: plain.into(),
+            entries,
+            plain,
             gzip: gzip.into(),
             xz: xz.bytes.into(),
             xz_record: xz.record,

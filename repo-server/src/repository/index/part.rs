@@ -91,7 +91,11 @@ impl Compacted {
     pub(in crate::repository) fn of(kind: Kind, blocks: &[Arc<Block>]) -> io::Result<Self> {
         let (mut to, mut waiting) = (Vec::new(), Vec::new());
         for block in blocks {
-            if is_final(block) { to.push(Arc::clone(block)) } else { waiting.extend(block.entries()) }
+            match block {
+                block if is_final(block) => to.push(Arc::clone(block)),
+                block if is_large(block) => to.push(Arc::new(block.settled(kind)?)),
+                block => waiting.extend(block.entries()),
+            }
         }
         for group in groups(waiting, SETTLED) {
             to.push(pack(kind, &group, Effort::Full)?);
@@ -102,7 +106,11 @@ impl Compacted {
 
 /// Joining it with another would make neither smaller.
 fn is_final(block: &Block) -> bool {
-    block.is_settled && block.size() >= SETTLED / 2
+    block.is_settled && is_large(block)
+}
+
+fn is_large(block: &Block) -> bool {
+    block.size() >= SETTLED / 2
 }
 
 fn effort_for(entries: &[IndexEntry]) -> Effort {

@@ -1,0 +1,173 @@
+//! Work on what suites hold, without an upload; and many packages at once.
+
+use crate::package::{Package, hi, new_key};
+use crate::running::{Answer, Server, Site, agent};
+use fleet_protocol::publishing::{Imported, import_path};
+use fleet_protocol::suites::{
+    Changed, SUITES_PATH, SuiteContents, contents_path, package_path, phase_path, promotions_path,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn changed(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let changed: Changed = serde_json::from_slice(&answer.body).unwrap();
+    changed.packages.iter().map(|it| format!("{} {}", it.package, it.version)).collect()
+}
+
+fn tar(debs: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, deb) in debs {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(deb.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, deb.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+impl Server {
+    fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let authorization = format!("Bearer {}", self.token);
+        let send = |request: ureq::RequestBuilder<ureq::typestate::WithBody>| {
+            let request = request.header("Authorization", &authorization).content_type("application/json");
+            Answer::of(request.send(body.unwrap_or_default().to_string()))
+        };
+        match method {
+            "POST" => send(agent().post(self.url(path))),
+            "PUT" => send(agent().put(self.url(path))),
+            "DELETE" => Answer::of(agent().delete(self.url(path)).header("Authorization", &authorization).call()),
+            _ => self.get(path, &[("Authorization", &authorization)]),
+        }
+    }
+
+    fn new_suite(&self, name: &str) -> u16 {
+        self.ask("POST", SUITES_PATH, Some(json!({ "name": name }))).status
+    }
+
+    fn import(&self, suite: &str, query: &str, body: &[u8]) -> Answer {
+        let request = agent().post(self.url(&format!("{}{query}", import_path(suite))));
+        Answer::of(request.header("Authorization", format!("Bearer {}", self.token)).send(body))
+    }
+
+    fn imported(&self, suite: &str, query: &str, body: &[u8]) -> Imported {
+        let answer = self.import(suite, query, body);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+}
+
+#[test]
+fn a_package_is_promoted_as_it_is_and_withdrawn_from_one_suite_only() {
+    let site = Site::new();
+    let server = site.start();
+    assert_eq!((server.new_suite("beta"), server.new_suite("beta"), server.new_suite("../x")), (201, 200, 400));
+    for version in ["1.0", "2.0"] {
+        server.try_publish("beta", &site.token, &hi(version).signed_by(&site.package_key)).unwrap().published();
+    }
+    let files = site.files("pool");
+    let promotion = json!({ "from": "beta", "package": "hi", "version": "1.0" });
+    let promote = || changed(&server.ask("POST", &promotions_path("stable"), Some(promotion.clone())));
+    assert_eq!(promote(), ["hi 1.0"]);
+    assert_eq!(promote(), [""; 0], "it is there already");
+    assert_eq!(site.files("pool"), files, "nothing was uploaded or copied");
+    assert_eq!(server.check("stable"), names(&["hi 1.0"]));
+    let withdrawn = server.ask("DELETE", &format!("{}?version=1.0", package_path("beta", "hi")), None);
+    assert_eq!(changed(&withdrawn), ["hi 1.0"]);
+    assert_eq!((server.check("beta"), server.check("stable")), (names(&["hi 2.0"]), names(&["hi 1.0"])));
+    let again = server.ask("DELETE", &format!("{}?version=1.0", package_path("beta", "hi")), None);
+    assert!(again.problem().detail.contains("the suite beta holds no hi 1.0"), "{}", again.problem().detail);
+    assert!(server.stop());
+    let server = site.start();
+    assert_eq!((server.check("beta"), server.check("stable")), (names(&["hi 2.0"]), names(&["hi 1.0"])));
+}
+
+#[test]
+fn a_phase_stands_in_the_index_until_it_is_for_all() {
+    let site = Site::new();
+    let server = site.start();
+    server.publish(&hi("1.0").signed_by(&site.package_key)).published();
+    let phase =
+        |percentage: u8| server.ask("PUT", &phase_path("stable", "hi"), Some(json!({ "percentage": percentage })));
+    let index = || String::from_utf8(server.body("/debian/dists/stable/main/binary-amd64/Packages")).unwrap();
+    assert_eq!(changed(&phase(20)), ["hi 1.0"]);
+    assert!(index().contains("\nPhased-Update-Percentage: 20\n"), "{}", index());
+    assert_eq!(changed(&phase(100)), ["hi 1.0"]);
+    assert!(!index().contains("Phased"), "{}", index());
+    assert_eq!(phase(101).problem().status, 400);
+    assert_eq!(server.check_suite(), names(&["hi 1.0"]));
+}
+
+#[test]
+fn components_and_contents_are_published() {
+    let site = Site::new();
+    let server = site.start();
+    let deb = hi("1.0").signed_by(&site.package_key);
+    server.try_publish("stable", &site.token, &hi("2.0").signed_by(&site.package_key)).unwrap().published();
+    let url = server.url("/api/v1/suites/stable/packages?component=contrib");
+    let answer = agent().post(url).header("Authorization", format!("Bearer {}", site.token)).send(&deb[..]);
+    assert_eq!(Answer::of(answer).published().filename, "pool/contrib/h/hi/hi_1.0_all.deb");
+    assert_eq!(server.release().release().components, ["contrib", "main"]);
+    assert_eq!(server.check_suite(), names(&["hi 1.0", "hi 2.0"]));
+    let packed = server.body("/debian/dists/stable/contrib/Contents-arm64.gz");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&packed[..]), &mut text).unwrap();
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["opt/hi/__VERSION__", "hi"]);
+}
+
+#[test]
+fn an_import_takes_what_is_good_and_tells_what_is_not() {
+    let site = Site::new();
+    let server = site.start();
+    let package = |name: &'static str, version: &str| Package { name, ..hi(version) };
+    server.publish(&package("held", "1").signed_by(&site.package_key)).published();
+    let other = Package { content: b"other".to_vec(), ..package("held", "1") };
+    let debs = [
+        ("new.deb", package("new", "1").signed_by(&site.package_key)),
+        ("held.deb", package("held", "1").signed_by(&site.package_key)),
+        ("other.deb", other.signed_by(&site.package_key)),
+        ("stranger.deb", package("stranger", "1").signed_by(&new_key())),
+        ("unsigned.deb", package("unsigned", "1").unsigned()),
+        ("none.deb", b"no package".to_vec()),
+    ];
+    let imported = server.imported("stable", "", &tar(&debs));
+    assert_eq!((imported.added, imported.held, imported.refused), (1, 1, 4), "{imported:?}");
+    assert_eq!(server.check_suite(), names(&["held 1", "new 1"]));
+    let refused: BTreeSet<&str> = imported.refusals.iter().map(|it| it.name.as_str()).collect();
+    assert!(refused.is_superset(&["none.deb", "stranger.deb", "unsigned.deb"].into()), "{refused:?}");
+    assert_eq!(site.files("incoming"), BTreeSet::new());
+    let unsigned = server.imported("stable", "?unsigned=true", &tar(&debs[4..5]));
+    assert_eq!((unsigned.added, unsigned.refused), (1, 0), "{unsigned:?}");
+    let again = server.imported("stable", "?unsigned=true", &tar(&debs[..2]));
+    assert_eq!((again.added, again.held, again.refused), (0, 2, 0), "{again:?}");
+    // A page of two at a time.
+    let (mut listed, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = server.ask("GET", &format!("{}?limit=2&after={after}", contents_path("stable")), None);
+        let page: SuiteContents = serde_json::from_slice(&page.body).unwrap();
+        listed.extend(page.packages.into_iter().map(|it| it.package));
+        let Some(next) = page.next else { break };
+        after = next;
+    }
+    assert_eq!(listed, ["held", "new", "unsigned"]);
+}
+
+#[test]
+fn an_import_that_breaks_off_leaves_nothing() {
+    let site = Site::new();
+    let server = site.start();
+    let whole =
+        tar(&[("a.deb", hi("1.0").signed_by(&site.package_key)), ("b.deb", hi("2.0").signed_by(&site.package_key))]);
+    for (body, query, status) in
+        [(&whole[..whole.len() / 2], "", 400), (b"no tar at all", "", 400), (&whole, "?componen=x", 400)]
+    {
+        let answer = server.import("stable", query, body);
+        assert_eq!(answer.problem().status, status, "{}", answer.problem().detail);
+    }
+    assert_eq!(server.check_suite(), BTreeSet::new());
+    assert_eq!((site.files("pool"), site.files("incoming")), (BTreeSet::new(), BTreeSet::new()));
+}
