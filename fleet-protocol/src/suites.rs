@@ -29,6 +29,18 @@ pub fn promotions_path(suite: &str) -> String {
     format!("{SUITES_PATH}/{suite}/promotions")
 }
 
+/// `POST` freezes the suite as it is, and gives the snapshot's [`SuiteInfo`].
+#[must_use]
+pub fn snapshots_path(suite: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/snapshots")
+}
+
+/// `POST` the [`SuiteInfo`] of a snapshot, to have the suite hold what that holds.
+#[must_use]
+pub fn return_path(suite: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/return")
+}
+
 /// A suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

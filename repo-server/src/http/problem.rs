@@ -156,6 +156,9 @@ impl From<PublishError> for Problem {
                 let detail = format!("{text}, and nothing was changed; send the package again");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Published at the same time", detail)
             }
+            E::Frozen(_) => Self::new(StatusCode::CONFLICT, "Snapshot", text),
+            E::SnapshotName(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No name", text),
+            E::NoSnapshot(_) => Self::new(StatusCode::CONFLICT, "No snapshot", text),
             E::NotInSuite { .. } => Self::not_found(text),
             E::ImportTar(_) => Self::new(StatusCode::BAD_REQUEST, "Import broken", text),
             E::TooManyPackages { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Import too large", text),

@@ -57,6 +57,8 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/suites/{suite}/contents", get(suites::contents))
         .route("/api/v1/suites/{suite}/contents/{package}", delete(suites::withdraw))
         .route("/api/v1/suites/{suite}/contents/{package}/phase", put(suites::phase))
+        .route("/api/v1/suites/{suite}/snapshots", post(suites::freeze))
+        .route("/api/v1/suites/{suite}/return", post(suites::return_to))
         .route("/api/v1/suites/{suite}/promotions", post(suites::promote))
         .route("/api/v1/suites/{suite}/access", get(suites::access).put(suites::set_access))
         .route("/api/v1/audit", get(audit::page))

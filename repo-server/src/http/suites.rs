@@ -147,6 +147,34 @@ pub(super) async fn promote(
     Ok(note(&state, &caller, "suite.promote", &to, &new, format!(" from {from}")).await)
 }
 
+/// `POST /api/v1/suites/<suite>/snapshots`
+pub(super) async fn freeze(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+) -> Result<(StatusCode, axum::Json<SuiteInfo>), Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::ChangeSuite(&suite))?;
+    let snapshot = state.repository.freeze(&suite).await?;
+    state.audit.record(caller.entry("suite.snapshot", suite.as_str(), snapshot.to_string(), Outcome::Done)).await;
+    Ok((StatusCode::CREATED, axum::Json(SuiteInfo { name: snapshot.to_string() })))
+}
+
+/// `POST /api/v1/suites/<suite>/return`
+pub(super) async fn return_to(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+    Json(asked): Json<SuiteInfo>,
+) -> Result<axum::Json<SuiteInfo>, Problem> {
+    let (suite, snapshot) = (known_suite(&state, &suite)?, known_suite(&state, &asked.name)?);
+    caller.require(Action::ChangeSuite(&suite))?;
+    caller.require(Action::Read(&snapshot))?;
+    state.repository.return_to(&suite, &snapshot).await?;
+    state.audit.record(caller.entry("suite.return", suite.as_str(), snapshot.to_string(), Outcome::Done)).await;
+    Ok(axum::Json(SuiteInfo { name: suite.to_string() }))
+}
+
 fn selection(package: &str, version: Option<&str>, architecture: Option<&str>) -> Result<Selection, Problem> {
     fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Problem> {
         text.parse().map_err(|error| Problem::bad_request(format!("{error}")))

@@ -15,6 +15,15 @@ pub enum PublishError {
     /// There is no such suite.
     #[error("there is no suite {0} on this server")]
     UnknownSuite(SuiteName),
+    /// The suite is a snapshot.
+    #[error("{0} is a snapshot, which never changes; publish in the suite that it was made of")]
+    Frozen(SuiteName),
+    /// The suite's name is too long for one more.
+    #[error("the snapshot's name would not be one: {0}")]
+    SnapshotName(NameError),
+    /// Not a snapshot.
+    #[error("{0} is no snapshot; `debfleet suite snapshot` makes one")]
+    NoSnapshot(SuiteName),
     /// The suite holds no such package.
     #[error("the suite {suite} holds no {selection}")]
     NotInSuite {

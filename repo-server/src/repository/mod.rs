@@ -5,6 +5,7 @@ mod bulk;
 mod change;
 mod compaction;
 mod error;
+mod freeze;
 mod generation;
 mod incoming;
 mod index;

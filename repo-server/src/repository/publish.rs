@@ -11,6 +11,7 @@ use super::index::{self, IndexFiles, Parts};
 use super::queue::{Outcome, Queue};
 use super::schedule;
 use super::snapshot::SuiteSnapshot;
+use super::store::Step;
 use debian_formats::Architecture;
 use debian_formats::names::{ComponentName, SuiteName};
 use debian_formats::openpgp::SigningKey;
@@ -34,6 +35,10 @@ impl Repository {
     }
 
     async fn take_turn(&self, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
+        // A snapshot is only signed anew.
+        if !changes.is_empty() && self.store.is_frozen(suite).await? {
+            return Err(PublishError::Frozen(suite.clone()));
+        }
         let queue = self.queues.of(suite);
         let mut outcome = queue.join(changes.clone());
         let _turn = queue.turn.lock().await;
@@ -71,7 +76,7 @@ impl Repository {
         }
     }
 
-    async fn wait_for_date(&self, suite: &SuiteName) {
+    pub(super) async fn wait_for_date(&self, suite: &SuiteName) {
         let last = self.suite(suite).and_then(|snapshot| snapshot.newest().map(Generation::date));
         let now = (self.clock)();
         let wait = schedule::wait_for(schedule::next_date(now, last), now);
@@ -81,28 +86,33 @@ impl Repository {
     /// Publishes a suite's content after these changes under a new signed Release. Only one may run at a time: the
     /// caller holds the suite's turn.
     pub(super) async fn publish_generation(&self, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
-        self.refresh(suite).await?;
-        let shown = self.suite(suite);
-        let parts = match shown.as_ref().and_then(|shown| shown.newest()) {
-            None => Parts::new(),
-            Some(newest) if newest.is_complete() => newest.parts().clone(),
-            // Without all its blocks it does not tell what the suite holds.
-            Some(_) => self.rebuilt(suite).await?,
-        };
+        let parts = self.parts_of(suite).await?;
         let parts = self.compactions.fold_in(suite, parts);
         let (parts, changes) = tokio::task::spawn_blocking(move || {
             change::apply(&parts, &changes).map(|parts| (parts, changes)).map_err(PublishError::Indexes)
         })
         .await??;
-        self.publish_parts(suite, parts, &changes).await
+        self.publish_parts(suite, parts, Step::Changes(&changes)).await
     }
 
-    /// Publishes a suite with these indexes; `changes` is how they differ from those before.
+    /// What a suite's indexes are made of now.
+    pub(super) async fn parts_of(&self, suite: &SuiteName) -> Result<Parts, PublishError> {
+        self.refresh(suite).await?;
+        let shown = self.suite(suite);
+        match shown.as_ref().and_then(|shown| shown.newest()) {
+            None => Ok(Parts::new()),
+            Some(newest) if newest.is_complete() => Ok(newest.parts().clone()),
+            // Without all its blocks it does not tell what the suite holds.
+            Some(_) => self.rebuilt(suite).await,
+        }
+    }
+
+    /// Publishes a suite with these indexes; `step` is how what it holds differs from before.
     pub(super) async fn publish_parts(
         &self,
         suite: &SuiteName,
         parts: Parts,
-        changes: &[Change],
+        step: Step<'_>,
     ) -> Result<(), PublishError> {
         let before = self.suite(suite);
         let last = before.as_ref().and_then(|snapshot| snapshot.newest());
@@ -126,7 +136,7 @@ impl Repository {
             None => SuiteSnapshot::new(vec![generation.clone()]),
         };
         let keep_from = snapshot.oldest().unwrap_or(number);
-        if let Err(error) = self.store.publish(suite, &generation, keep_from, changes, now).await {
+        if let Err(error) = self.store.publish(suite, &generation, keep_from, step, now).await {
             // Another process may have been faster, or the commit came about although its answer was lost: what
             // readers see, and what the next publication builds on, is what the database holds now.
             match self.read_suite(suite).await {

@@ -86,6 +86,17 @@ pub(crate) struct PoolFile {
     pub(crate) size: u64,
 }
 
+/// What a publication does to what the tables say a suite holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// Changes it.
+    Changes(&'a [Change]),
+    /// Makes the suite, frozen, as another one is in its generation of this number.
+    Snapshot { of: &'a SuiteName, number: i64 },
+    /// Has it hold what a snapshot does in its generation of this number.
+    ReturnTo { snapshot: &'a SuiteName, number: i64 },
+}
+
 /// What the pool holds, by what may stand in a package's way.
 #[derive(Debug, Default)]
 pub(super) struct PoolNames {
@@ -265,6 +276,15 @@ impl Store {
         .fetch_all(&self.database)
         .await?;
         rows.iter().map(placed_of_row).collect()
+    }
+
+    /// Whether a suite is a snapshot.
+    pub(super) async fn is_frozen(&self, suite: &SuiteName) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT 1 FROM suites WHERE name = $1 AND frozen_at > 0")
+            .bind(suite.as_str())
+            .fetch_optional(&self.database)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// The number of a suite's newest generation; none for a suite that is not there or was never published.
@@ -452,11 +472,11 @@ impl Store {
         suite: &SuiteName,
         generation: &Generation,
         keep_from: i64,
-        changes: &[Change],
+        step: Step<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut connection = self.database.acquire().await?;
-        let outcome = publish_in_transaction(&mut connection, suite, generation, keep_from, changes, now).await;
+        let outcome = publish_in_transaction(&mut connection, suite, generation, keep_from, step, now).await;
         if outcome.is_err() {
             // On a full disk SQLite may end a transaction by itself, and the pool would not know: such a connection
             // is not used again. Closing it is all that is wanted, so how it closes does not matter.
@@ -477,11 +497,24 @@ async fn publish_in_transaction(
     suite: &SuiteName,
     generation: &Generation,
     keep_from: i64,
-    changes: &[Change],
+    step: Step<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let (name, number) = (suite.as_str(), generation.number());
+    if let Step::Snapshot { of, .. } = step {
+        // Who may read the one may read the other.
+        sqlx::query(
+            "INSERT INTO suites (name, generation, created_at, frozen_at, access) \
+             SELECT $1, 0, $2, $3, access FROM suites WHERE name = $4",
+        )
+        .bind(name)
+        .bind(now.as_second())
+        .bind(now.as_second())
+        .bind(of.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    }
     let raised = sqlx::query("UPDATE suites SET generation = $1 WHERE name = $2 AND generation = $3")
         .bind(number)
         .bind(name)
@@ -491,8 +524,15 @@ async fn publish_in_transaction(
     if raised.rows_affected() != 1 {
         return Err(StoreError::Raced(suite.clone()));
     }
-    for change in changes {
-        change_in_transaction(&mut transaction, name, change, now).await?;
+    match step {
+        Step::Changes(changes) => {
+            for change in changes {
+                change_in_transaction(&mut transaction, name, change, now).await?;
+            }
+        }
+        Step::Snapshot { of, number } | Step::ReturnTo { snapshot: of, number } => {
+            copy_in_transaction(&mut transaction, name, of, number).await?;
+        }
     }
     let [(_, release), (_, inrelease), (_, release_gpg)] = generation.signed_files();
     sqlx::query(
@@ -543,6 +583,34 @@ async fn publish_in_transaction(
         sqlx::query(sql).bind(name).bind(keep_from).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Has a suite hold what another one holds, whose newest generation must be of this number.
+async fn copy_in_transaction(
+    transaction: &mut AnyConnection,
+    suite: &str,
+    from: &SuiteName,
+    number: i64,
+) -> Result<(), StoreError> {
+    // Whoever changes the other one meanwhile waits for this, or this for them.
+    let unchanged = sqlx::query("UPDATE suites SET generation = generation WHERE name = $1 AND generation = $2")
+        .bind(from.as_str())
+        .bind(number)
+        .execute(&mut *transaction)
+        .await?;
+    if unchanged.rows_affected() != 1 {
+        return Err(StoreError::Raced(from.clone()));
+    }
+    sqlx::query("DELETE FROM suite_packages WHERE suite = $1").bind(suite).execute(&mut *transaction).await?;
+    sqlx::query(
+        "INSERT INTO suite_packages (suite, sha256, added_at, component, phased) \
+         SELECT $1, sha256, added_at, component, phased FROM suite_packages WHERE suite = $2",
+    )
+    .bind(suite)
+    .bind(from.as_str())
+    .execute(&mut *transaction)
+    .await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use crate::package::{Package, hi, new_key};
 use crate::running::{Answer, Server, Site, agent};
 use fleet_protocol::publishing::{Imported, import_path};
 use fleet_protocol::suites::{
-    Changed, SUITES_PATH, SuiteContents, contents_path, package_path, phase_path, promotions_path,
+    Changed, SUITES_PATH, SuiteContents, SuiteInfo, contents_path, package_path, phase_path, promotions_path,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -117,6 +117,36 @@ fn components_and_contents_are_published() {
     let mut text = String::new();
     std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&packed[..]), &mut text).unwrap();
     assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["opt/hi/__VERSION__", "hi"]);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_and_can_be_returned_to() {
+    let site = Site::new();
+    let server = site.start();
+    for version in ["1.0", "2.0"] {
+        server.publish(&hi(version).signed_by(&site.package_key)).published();
+    }
+    let made = server.ask("POST", "/api/v1/suites/stable/snapshots", None);
+    assert_eq!(made.status, 201, "{}", String::from_utf8_lossy(&made.body));
+    let snapshot: SuiteInfo = serde_json::from_slice(&made.body).unwrap();
+    assert!(snapshot.name.starts_with("stable-2"), "{}", snapshot.name);
+    server.publish(&hi("3.0").signed_by(&site.package_key)).published();
+    changed(&server.ask("DELETE", &format!("{}?version=1.0", package_path("stable", "hi")), None));
+    let frozen = names(&["hi 1.0", "hi 2.0"]);
+    assert_eq!((server.check(&snapshot.name), server.check_suite()), (frozen.clone(), names(&["hi 2.0", "hi 3.0"])));
+    // It takes nothing in and gives nothing away.
+    let refused = server.try_publish(&snapshot.name, &site.token, &hi("4.0").signed_by(&site.package_key)).unwrap();
+    assert!(refused.problem().detail.contains("is a snapshot, which never changes"), "{}", refused.problem().detail);
+    assert_eq!(server.ask("DELETE", &package_path(&snapshot.name, "hi"), None).status, 409);
+    let to = |name: &str| server.ask("POST", "/api/v1/suites/stable/return", Some(json!({ "name": name })));
+    assert_eq!(to("stable").status, 409, "it is no snapshot");
+    assert_eq!(to(&snapshot.name).status, 200);
+    assert_eq!(server.check_suite(), frozen);
+    assert!(server.stop());
+    let server = site.start();
+    assert_eq!((server.check_suite(), server.check(&snapshot.name)), (frozen.clone(), frozen.clone()));
+    server.publish(&hi("5.0").signed_by(&site.package_key)).published();
+    assert_eq!(server.check(&snapshot.name), frozen);
 }
 
 #[test]

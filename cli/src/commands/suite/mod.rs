@@ -4,6 +4,7 @@ mod access;
 mod change;
 mod import;
 mod list;
+mod snapshot;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -23,6 +24,8 @@ enum SuiteCommand {
     Promote(change::Promote),
     Withdraw(change::Withdraw),
     Phase(change::SetPhase),
+    Snapshot(snapshot::Snapshot),
+    Return(snapshot::Return),
     Import(import::Arguments),
     Access(access::Arguments),
 }
@@ -34,6 +37,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         SuiteCommand::Promote(arguments) => change::promote(arguments),
         SuiteCommand::Withdraw(arguments) => change::withdraw(arguments),
         SuiteCommand::Phase(arguments) => change::phase(arguments),
+        SuiteCommand::Snapshot(arguments) => snapshot::snapshot(arguments),
+        SuiteCommand::Return(arguments) => snapshot::return_to(arguments),
         SuiteCommand::Import(arguments) => import::run(arguments),
         SuiteCommand::Access(arguments) => access::run(arguments),
     }
