@@ -41,6 +41,32 @@ pub fn return_path(suite: &str) -> String {
     format!("{SUITES_PATH}/{suite}/return")
 }
 
+/// `GET` and `PUT` a suite's [`Retention`].
+#[must_use]
+pub fn retention_path(suite: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/retention")
+}
+
+/// What a suite keeps of each package. The newest version always stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// So many of the newest versions; 0: all.
+    #[serde(default)]
+    pub versions: u32,
+    /// Older versions for so many days; 0: for ever.
+    #[serde(default)]
+    pub days: u32,
+}
+
+impl Retention {
+    /// Whether it keeps everything.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        self.versions == 0 && self.days == 0
+    }
+}
+
 /// A suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -59,6 +59,7 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/suites/{suite}/contents/{package}/phase", put(suites::phase))
         .route("/api/v1/suites/{suite}/snapshots", post(suites::freeze))
         .route("/api/v1/suites/{suite}/return", post(suites::return_to))
+        .route("/api/v1/suites/{suite}/retention", get(suites::retention).put(suites::set_retention))
         .route("/api/v1/suites/{suite}/promotions", post(suites::promote))
         .route("/api/v1/suites/{suite}/access", get(suites::access).put(suites::set_access))
         .route("/api/v1/audit", get(audit::page))

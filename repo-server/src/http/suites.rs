@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use debian_formats::names::SuiteName;
 use fleet_protocol::access::SuiteAccess;
 use fleet_protocol::audit::Outcome;
-use fleet_protocol::suites::{Changed, Phase, Promotion, SuiteContents, SuiteInfo, SuiteList, SuitePackage};
+use fleet_protocol::suites::{Changed, Phase, Promotion, Retention, SuiteContents, SuiteInfo, SuiteList, SuitePackage};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -173,6 +173,32 @@ pub(super) async fn return_to(
     state.repository.return_to(&suite, &snapshot).await?;
     state.audit.record(caller.entry("suite.return", suite.as_str(), snapshot.to_string(), Outcome::Done)).await;
     Ok(axum::Json(SuiteInfo { name: suite.to_string() }))
+}
+
+/// `GET /api/v1/suites/<suite>/retention`
+pub(super) async fn retention(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+) -> Result<axum::Json<Retention>, Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::Read(&suite))?;
+    Ok(axum::Json(state.repository.retention(&suite).await?))
+}
+
+/// `PUT /api/v1/suites/<suite>/retention`: what goes is withdrawn before the answer.
+pub(super) async fn set_retention(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+    Json(asked): Json<Retention>,
+) -> Result<axum::Json<Retention>, Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::ChangeSuite(&suite))?;
+    let gone = state.repository.retain(&suite, asked).await?;
+    let detail = format!("{} versions, {} days; {gone} packages withdrawn", asked.versions, asked.days);
+    state.audit.record(caller.entry("suite.retention", suite.as_str(), detail, Outcome::Done)).await;
+    Ok(axum::Json(asked))
 }
 
 fn selection(package: &str, version: Option<&str>, architecture: Option<&str>) -> Result<Selection, Problem> {

@@ -13,6 +13,7 @@ mod intake;
 mod pool;
 mod publish;
 mod queue;
+mod retention;
 mod schedule;
 mod snapshot;
 mod source_list;
@@ -270,6 +271,7 @@ impl Repository {
                 let now = (self.clock)();
                 self.renew_releases(now).await;
                 self.sweep_blocks().await;
+                self.clear_out().await;
                 if let Err(error) = self.remove_abandoned_pool_files(now - POOL_WRITE_LEASE).await {
                     tracing::warn!(%error, "could not remove pool files that were not published");
                 }

@@ -3,10 +3,12 @@
 use super::change::{Change, Placed};
 use super::generation::{Generation, GenerationRow};
 use super::index::PartKey;
+use super::retention::Held;
 use crate::database;
 use debian_formats::names::SuiteName;
 use debian_formats::release::IndexFile;
 use debian_formats::{PackageName, Version};
+use fleet_protocol::suites::Retention;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Connection as _, Row as _};
@@ -77,6 +79,13 @@ impl Package {
 pub(super) struct PoolWrite {
     pub(super) filename: String,
     begun_at: i64,
+}
+
+/// A package that no suite holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UnlistedPackage {
+    pub(super) sha256: String,
+    pub(super) filename: String,
 }
 
 /// A file of the pool.
@@ -276,6 +285,111 @@ impl Store {
         .fetch_all(&self.database)
         .await?;
         rows.iter().map(placed_of_row).collect()
+    }
+
+    /// What a suite keeps; none if it is not there.
+    pub(super) async fn retention(&self, suite: &SuiteName) -> Result<Option<Retention>, StoreError> {
+        let row = sqlx::query("SELECT keep_versions, keep_days FROM suites WHERE name = $1")
+            .bind(suite.as_str())
+            .fetch_optional(&self.database)
+            .await?;
+        let number = |row: &AnyRow, column| {
+            let value: i64 = row.try_get(column)?;
+            u32::try_from(value).map_err(|_| StoreError::Row { what: "retention", value: value.to_string() })
+        };
+        row.map(|row| Ok(Retention { versions: number(&row, 0)?, days: number(&row, 1)? })).transpose()
+    }
+
+    pub(super) async fn set_retention(&self, suite: &SuiteName, retention: Retention) -> Result<(), StoreError> {
+        sqlx::query("UPDATE suites SET keep_versions = $1, keep_days = $2 WHERE name = $3")
+            .bind(i64::from(retention.versions))
+            .bind(i64::from(retention.days))
+            .bind(suite.as_str())
+            .execute(&self.database)
+            .await?;
+        Ok(())
+    }
+
+    /// What a suite holds, as far as retention goes.
+    pub(super) async fn held(&self, suite: &SuiteName) -> Result<Vec<Held>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.sha256, p.name, p.architecture, p.version, s.added_at FROM suite_packages s \
+             JOIN packages p ON p.sha256 = s.sha256 WHERE s.suite = $1",
+        )
+        .bind(suite.as_str())
+        .fetch_all(&self.database)
+        .await?;
+        let held = |row: &AnyRow| {
+            let sha256: String = row.try_get(0)?;
+            Ok(Held {
+                sha256: sha256.into(),
+                name: row.try_get(1)?,
+                architecture: row.try_get(2)?,
+                version: parsed(row, 3, "version")?,
+                added_at: time(row, 4)?,
+            })
+        };
+        rows.iter().map(held).collect()
+    }
+
+    /// Notes of every package whether a suite holds it.
+    pub(super) async fn note_unlisted(&self, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE packages SET unlisted_at = 0 WHERE unlisted_at > 0 \
+             AND EXISTS (SELECT 1 FROM suite_packages s WHERE s.sha256 = packages.sha256)",
+        )
+        .execute(&self.database)
+        .await?;
+        sqlx::query(
+            "UPDATE packages SET unlisted_at = $1 WHERE unlisted_at = 0 \
+             AND NOT EXISTS (SELECT 1 FROM suite_packages s WHERE s.sha256 = packages.sha256)",
+        )
+        .bind(now.as_second())
+        .execute(&self.database)
+        .await?;
+        Ok(())
+    }
+
+    /// Packages that were unlisted before this time.
+    pub(super) async fn unlisted_before(&self, time: Timestamp) -> Result<Vec<UnlistedPackage>, StoreError> {
+        let rows = sqlx::query("SELECT sha256, filename FROM packages WHERE unlisted_at > 0 AND unlisted_at < $1")
+            .bind(time.as_second())
+            .fetch_all(&self.database)
+            .await?;
+        rows.iter().map(|row| Ok(UnlistedPackage { sha256: row.try_get(0)?, filename: row.try_get(1)? })).collect()
+    }
+
+    /// Forgets a package that no suite holds; gives the note that its file is to be removed. None if a suite holds it
+    /// again, or somebody else removes it.
+    pub(super) async fn forget_package(
+        &self,
+        package: &UnlistedPackage,
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Option<PoolWrite>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        // From here on nobody uploads that file.
+        let Some(write) = begin_pool_write(&mut transaction, &package.filename, owner, now).await? else {
+            transaction.rollback().await?;
+            return Ok(None);
+        };
+        sqlx::query("DELETE FROM package_contents WHERE sha256 = $1")
+            .bind(&package.sha256)
+            .execute(&mut *transaction)
+            .await?;
+        let forgotten = sqlx::query(
+            "DELETE FROM packages WHERE sha256 = $1 \
+             AND NOT EXISTS (SELECT 1 FROM suite_packages s WHERE s.sha256 = packages.sha256)",
+        )
+        .bind(&package.sha256)
+        .execute(&mut *transaction)
+        .await?;
+        if forgotten.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        transaction.commit().await?;
+        Ok(Some(write))
     }
 
     /// Whether a suite is a snapshot.
@@ -483,8 +597,10 @@ impl Store {
             let _ = connection.close().await;
         }
         match outcome {
-            // Another process put the same package in meanwhile.
-            Err(StoreError::Database(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+            // Another process put the same package in meanwhile, or removed it from the pool.
+            Err(StoreError::Database(sqlx::Error::Database(error)))
+                if error.is_unique_violation() || error.is_foreign_key_violation() =>
+            {
                 Err(StoreError::Raced(suite.clone()))
             }
             outcome => outcome,

@@ -8,6 +8,7 @@ use fleet_protocol::suites::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(ToString::to_string).collect()
@@ -69,12 +70,12 @@ fn a_package_is_promoted_as_it_is_and_withdrawn_from_one_suite_only() {
     for version in ["1.0", "2.0"] {
         server.try_publish("beta", &site.token, &hi(version).signed_by(&site.package_key)).unwrap().published();
     }
-    let files = site.files("pool");
+    let files = site.stored("pool");
     let promotion = json!({ "from": "beta", "package": "hi", "version": "1.0" });
     let promote = || changed(&server.ask("POST", &promotions_path("stable"), Some(promotion.clone())));
     assert_eq!(promote(), ["hi 1.0"]);
     assert_eq!(promote(), [""; 0], "it is there already");
-    assert_eq!(site.files("pool"), files, "nothing was uploaded or copied");
+    assert_eq!(site.stored("pool"), files, "nothing was uploaded or copied");
     assert_eq!(server.check("stable"), names(&["hi 1.0"]));
     let withdrawn = server.ask("DELETE", &format!("{}?version=1.0", package_path("beta", "hi")), None);
     assert_eq!(changed(&withdrawn), ["hi 1.0"]);
@@ -150,6 +151,32 @@ fn a_snapshot_stays_as_it_was_and_can_be_returned_to() {
 }
 
 #[test]
+fn what_a_suite_does_not_keep_goes_and_leaves_the_pool_when_no_index_names_it() {
+    let site = Site::new();
+    let server = site.start();
+    for version in ["1.9", "1.10", "2.0"] {
+        server.publish(&hi(version).signed_by(&site.package_key)).published();
+    }
+    let set = server.ask("PUT", "/api/v1/suites/stable/retention", Some(json!({ "versions": 2 })));
+    assert_eq!(set.status, 200, "{}", String::from_utf8_lossy(&set.body));
+    assert_eq!(server.check_suite(), names(&["hi 1.10", "hi 2.0"]));
+    assert_eq!(site.stored("pool").len(), 3, "an index that is still valid names it");
+    assert!(server.stop());
+    // As if it had been found eight days ago.
+    site.tamper(&["UPDATE packages SET unlisted_at = 1 WHERE version = '1.9'"]);
+    let server = site.start();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while site.stored("pool").len() == 3 {
+        assert!(Instant::now() < deadline, "the package stays in the pool");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(server.check_suite(), names(&["hi 1.10", "hi 2.0"]));
+    // The same version may come again, and goes again.
+    server.publish(&hi("1.9").signed_by(&site.package_key)).published();
+    assert_eq!(server.check_suite(), names(&["hi 1.10", "hi 1.9", "hi 2.0"]));
+}
+
+#[test]
 fn an_import_takes_what_is_good_and_tells_what_is_not() {
     let site = Site::new();
     let server = site.start();
@@ -199,5 +226,5 @@ fn an_import_that_breaks_off_leaves_nothing() {
         assert_eq!(answer.problem().status, status, "{}", answer.problem().detail);
     }
     assert_eq!(server.check_suite(), BTreeSet::new());
-    assert_eq!((site.files("pool"), site.files("incoming")), (BTreeSet::new(), BTreeSet::new()));
+    assert_eq!((site.stored("pool"), site.files("incoming")), (BTreeSet::new(), BTreeSet::new()));
 }

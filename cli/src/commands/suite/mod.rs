@@ -4,6 +4,7 @@ mod access;
 mod change;
 mod import;
 mod list;
+mod retention;
 mod snapshot;
 
 use anyhow::Result;
@@ -26,6 +27,7 @@ enum SuiteCommand {
     Phase(change::SetPhase),
     Snapshot(snapshot::Snapshot),
     Return(snapshot::Return),
+    Retention(retention::Arguments),
     Import(import::Arguments),
     Access(access::Arguments),
 }
@@ -39,6 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         SuiteCommand::Phase(arguments) => change::phase(arguments),
         SuiteCommand::Snapshot(arguments) => snapshot::snapshot(arguments),
         SuiteCommand::Return(arguments) => snapshot::return_to(arguments),
+        SuiteCommand::Retention(arguments) => retention::run(arguments),
         SuiteCommand::Import(arguments) => import::run(arguments),
         SuiteCommand::Access(arguments) => access::run(arguments),
     }
