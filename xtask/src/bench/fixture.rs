@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// Our binaries, as released.
 pub(super) struct Tools {
@@ -39,6 +40,7 @@ pub(super) const EPOCH: &str = "1700000000";
 /// A server on loopback that ends when it is dropped.
 pub(super) struct Server {
     child: Child,
+    data: PathBuf,
     token: String,
     pub(super) url: String,
 }
@@ -50,25 +52,35 @@ impl Server {
         let text = printed(init.arg("init").arg("--data").arg(data).arg("--package-key").arg(keyring))?;
         let token = text.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.context("the server printed no admin token")?.to_owned();
-        let mut child = tools
-            .command("debfleet-server")
-            .arg("--data")
-            .arg(data)
-            .args(["--http", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("could not start debfleet-server")?;
-        let stdout = child.stdout.take();
-        // From here on it ends with us, whatever happens.
-        let mut server = Self { child, token, url: String::new() };
-        let mut lines = BufReader::new(stdout.context("the server has no output")?).lines();
+        let mut server = Self { child: spawn(tools, data)?, data: data.to_owned(), token, url: String::new() };
+        server.wait_until_it_listens()?;
+        Ok(server)
+    }
+
+    /// Stops it as an operator does.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        printed(Command::new("kill").arg(self.child.id().to_string()))?;
+        self.child.wait().context("could not wait for the server's end").map(drop)
+    }
+
+    /// Starts it again after `stop`; what it took until it listened.
+    pub(super) fn start_again(&mut self, tools: &Tools) -> Result<Sample> {
+        let started = Instant::now();
+        self.child = spawn(tools, &self.data)?;
+        self.wait_until_it_listens()?;
+        let wall = started.elapsed().as_secs_f64();
+        let (cpu, memory) = usage_so_far(self.child.id())?;
+        Ok(Sample { wall, cpu, memory })
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<()> {
+        let stdout = self.child.stdout.take().context("the server has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
         let url = lines.find_map(|line| line.ok()?.trim().strip_prefix("listening on ").map(str::to_owned));
-        server.url = url.context("the server ended before it listened")?;
+        self.url = url.context("the server ended before it listened")?;
         // Whatever else it prints is read away, so that it never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(server)
+        Ok(())
     }
 
     /// Its process id.
@@ -78,9 +90,15 @@ impl Server {
 
     /// `debfleet publish`, not yet started.
     pub(super) fn publish(&self, tools: &Tools, packages: &[PathBuf]) -> Command {
+        let mut command = self.client(tools, &["publish", "--suite", "stable"]);
+        command.args(packages);
+        command
+    }
+
+    /// `debfleet` with these arguments and an admin's token, not yet started.
+    pub(super) fn client(&self, tools: &Tools, arguments: &[&str]) -> Command {
         let mut command = tools.command("debfleet");
-        command.arg("publish").args(packages).args(["--server", &self.url, "--suite", "stable"]);
-        command.env("DEBFLEET_TOKEN", &self.token);
+        command.args(arguments).args(["--server", &self.url]).env("DEBFLEET_TOKEN", &self.token);
         command
     }
 
@@ -99,6 +117,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(tools: &Tools, data: &Path) -> Result<Child> {
+    let mut command = tools.command("debfleet-server");
+    command.arg("--data").arg(data).args(["--http", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().context("could not start debfleet-server")
 }
 
 /// Runs a program that must succeed, and gives what it printed.

@@ -3,9 +3,11 @@
 //! One file per benchmark; each gives a `Report`. Nothing here may decide whether a test passes.
 
 mod builder;
+mod corpus;
 mod device;
 mod fixture;
 mod measure;
+mod peers;
 mod report;
 mod repository;
 mod serving;
@@ -17,15 +19,27 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Debian packages that are measured beside ours, or needed to make the input.
-const NEEDED: [&str; 10] =
-    ["apt-utils", "curl", "gnupg", "mmdebstrap", "nginx-light", "python3-pip", "reprepro", "time", "wrk", "xz-utils"];
+const NEEDED: [&str; 12] = [
+    "apt-utils",
+    "aptly",
+    "curl",
+    "gnupg",
+    "mmdebstrap",
+    "nginx-light",
+    "python3-pip",
+    "reprepro",
+    "time",
+    "wrk",
+    "xz-utils",
+    "zstd",
+];
 
 /// A benchmark's name on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Bench {
     /// Files become a .deb, beside dpkg-deb, nfpm and cargo-deb
     Builder,
-    /// One package more in a suite, beside apt-ftparchive and reprepro
+    /// A suite of Debian's size is filled and changed, beside aptly and reprepro
     Repository,
     /// Indexes and packages under load, beside nginx
     Serving,
@@ -39,9 +53,7 @@ impl Bench {
     fn measure(self, tools: &Tools) -> Result<Vec<Report>> {
         match self {
             Self::Builder => builder::measure(tools).context("the benchmark `builder`"),
-            Self::Repository => {
-                repository::measure(tools).map(|report| vec![report]).context("the benchmark `repository`")
-            }
+            Self::Repository => repository::measure(tools).context("the benchmark `repository`"),
             Self::Serving => serving::measure(tools).context("the benchmark `serving`"),
             Self::Device => device::measure(tools).map(|report| vec![report]).context("the benchmark `device`"),
         }

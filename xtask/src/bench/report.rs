@@ -39,7 +39,11 @@ impl Report {
                 ),
             );
         }
-        text.push_str("\n| ratio, pair by pair | time | CPU | peak memory | |\n| --- | ---: | ---: | ---: | --- |\n");
+        if !self.pairs.is_empty() {
+            text.push_str(
+                "\n| ratio, pair by pair | time | CPU | peak memory | |\n| --- | ---: | ---: | ---: | --- |\n",
+            );
+        }
         for (ours, peer) in &self.pairs {
             let (Some(ours), Some(peer)) = (self.contenders.get(*ours), self.contenders.get(*peer)) else { continue };
             let [wall, cpu, memory] = ratios(ours, peer);
@@ -140,8 +144,6 @@ compared between machines. With so few rounds a difference of five percent says 
 const NOT_YET: &str = "\
 ## Not compared yet
 
-- The repository: a suite of Debian's own size (63,000 packages), the first publication after a restart, withdrawing and
-  promoting and aptly.
 - The device: several packages at once, a slow disk (an SD card) or network, the idle agent's memory.
 - Anything at the same time: many publishers, many devices.
 ";
@@ -170,6 +172,7 @@ pub(super) fn machine() -> Result<String> {
         "dpkg",
         "apt",
         "apt-utils",
+        "aptly",
         "reprepro",
         "gnupg",
     ]))?;
