@@ -120,7 +120,7 @@ impl Package {
             let _ = writeln!(text, "Homepage: https://www.example.org/{stem}");
         }
         let mut depends: Vec<String> =
-            COMMON.iter().filter(|_| own.below(4) == 0).map(|&common| common.to_owned()).collect();
+            COMMON.iter().filter(|_| own.below(6) == 0).map(|&common| common.to_owned()).collect();
         for _ in 0..own.below(4) {
             depends.push(self::stem(words, own.below(software + 1)));
         }
@@ -129,13 +129,11 @@ impl Package {
         }
         let _ = writeln!(text, "Description: {}", sentence(words, &mut own, 45));
         // The packages of one software are described alike.
-        for _ in 0..2 + source.below(4) {
+        for _ in 0..1 + source.below(2) {
             let _ = writeln!(text, " {}", sentence(words, &mut source, 72));
         }
         text.push_str(" .\n");
-        for _ in 0..1 + own.below(3) {
-            let _ = writeln!(text, " {}", sentence(words, &mut own, 72));
-        }
+        let _ = writeln!(text, " {}", sentence(words, &mut own, 72));
         text
     }
 

@@ -19,10 +19,11 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Debian packages that are measured beside ours, or needed to make the input.
-const NEEDED: [&str; 12] = [
+const NEEDED: [&str; 13] = [
     "apt-utils",
     "aptly",
     "curl",
+    "eatmydata",
     "gnupg",
     "mmdebstrap",
     "nginx-light",

