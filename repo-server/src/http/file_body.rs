@@ -1,6 +1,6 @@
-//! A body that is read from a file or from memory while it is sent, in pieces: large ones for who takes them quickly,
-//! small ones for everybody else, so that a thousand slow readers cost little memory.
+//! A body that is read from a file or from memory while it is sent, in pieces.
 
+use super::pace::{Pace, large_piece};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -12,19 +12,12 @@ use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::task::JoinHandle;
 
 /// A large piece still fits into a core's cache, between the copy out of the file and that into the socket.
 const LARGE: usize = 256 << 10;
 const SMALL: usize = 16 << 10;
-/// How many large pieces there are in the process at a time.
-static LARGE_PIECES: Semaphore = Semaphore::const_new(32);
-/// A reader that takes longer for a piece is slow.
-const SLOW: Duration = Duration::from_millis(250);
-/// How many small pieces a slow reader has to take before it may have a large one again.
-const PENANCE: u32 = 16;
 
 /// What is sent, in order.
 #[derive(Debug)]
@@ -44,15 +37,13 @@ pub(super) struct FileBody {
     reading: Option<JoinHandle<(Buffer, io::Result<usize>)>>,
     /// What was handed out lately, to be used again once it was sent.
     lent: VecDeque<Arc<Buffer>>,
-    last_piece: Instant,
-    small_pieces: u32,
+    pace: Pace,
 }
 
 impl FileBody {
     pub(super) fn new(file: Option<Arc<File>>, segments: VecDeque<Segment>) -> Self {
         let left = segments.iter().map(Segment::length).sum();
-        let (reading, lent, last_piece) = (None, VecDeque::new(), Instant::now());
-        Self { file, segments, left, reading, lent, last_piece, small_pieces: 0 }
+        Self { file, segments, left, reading: None, lent: VecDeque::new(), pace: Pace::new() }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
@@ -109,13 +100,7 @@ impl FileBody {
 
     /// Memory for the next piece: what was sent already, if it has the right size.
     fn buffer(&mut self) -> Buffer {
-        let now = Instant::now();
-        if now.duration_since(self.last_piece) > SLOW {
-            self.small_pieces = PENANCE;
-        }
-        self.last_piece = now;
-        let large = self.small_pieces == 0;
-        self.small_pieces = self.small_pieces.saturating_sub(1);
+        let large = self.pace.deserves_large();
         while let Some(lent) = self.lent.pop_front() {
             match Arc::try_unwrap(lent) {
                 Ok(buffer) if buffer.is_large() == large => return buffer,
@@ -127,6 +112,7 @@ impl FileBody {
     }
 
     fn lend(&mut self, mut buffer: Buffer, filled: usize) -> Bytes {
+        self.pace.hand_out();
         buffer.filled = filled;
         let buffer = Arc::new(buffer);
         self.lent.push_back(buffer.clone());
@@ -163,7 +149,7 @@ struct Buffer {
 impl Buffer {
     /// A large one, if there is still one to be had.
     fn new(large: bool) -> Self {
-        let permit = if large { LARGE_PIECES.try_acquire().ok() } else { None };
+        let permit = if large { large_piece() } else { None };
         let size = if permit.is_some() { LARGE } else { SMALL };
         Self { memory: vec![0; size], filled: 0, permit }
     }
@@ -205,6 +191,7 @@ impl Body for FileBody {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::LARGE_PIECES;
     use super::*;
     use http_body_util::BodyExt as _;
 
@@ -229,7 +216,7 @@ mod tests {
     fn large_pieces_are_few() {
         let buffers: Vec<Buffer> = (0..100).map(|_| Buffer::new(true)).collect();
         let memory: usize = buffers.iter().map(|buffer| buffer.memory.len()).sum();
-        assert!(memory <= 32 * LARGE + 100 * SMALL);
+        assert!(memory <= LARGE_PIECES * LARGE + 100 * SMALL);
         assert!(buffers.iter().any(Buffer::is_large));
     }
 }

@@ -4,17 +4,15 @@ use super::debian::keep_private;
 use super::problem::Problem;
 use super::ranges::{Selection, select};
 use super::reader::{Visitor, require_pool_file};
+use super::remote_body;
 use super::state::ServerState;
 use super::static_file::{Content, StaticFile, cache_control, entity_tag, fits, matches_tag, set, unsatisfiable};
-use crate::storage::{Content as Stored, StorageError};
+use crate::storage::Content as Stored;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use fleet_protocol::publishing::DEB_MEDIA_TYPE;
-use futures_util::TryStreamExt as _;
-use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io;
@@ -54,10 +52,9 @@ pub(super) async fn pool_file(
         _ => None,
     };
     let lost = || tracing::error!(filename, "a package that the database names is not in the pool");
-    let content = if known { None } else { state.repository.pool_content(&filename, range.clone()).await? };
-    let mut response = match content {
+    let mut response = match state.repository.pool_content(&filename)? {
         _ if known => of_package(StatusCode::NOT_MODIFIED.into_response(), tag),
-        Some(Stored::File(path)) => {
+        Stored::File(path) => {
             let opening = tokio::task::spawn_blocking(move || open(&path)).await;
             let opened = opening.map_err(|error| Problem::internal(&error))?;
             let (opened, length, modified) = opened.map_err(|error| {
@@ -77,10 +74,13 @@ pub(super) async fn pool_file(
             };
             served.respond(&method, &headers)
         }
-        Some(Stored::Stream(stream)) => of_package(pass_on(stream, file.size, range), tag),
-        None => {
-            lost();
-            return Err(missing());
+        Stored::Remote(remote) => {
+            let part = range.clone().unwrap_or(0..file.size);
+            let Some(body) = remote_body::body(remote, part).await? else {
+                lost();
+                return Err(missing());
+            };
+            of_package(pass_on(body, file.size, range), tag)
         }
     };
     keep_private(access, &mut response);
@@ -106,14 +106,13 @@ fn open(path: &std::path::Path) -> io::Result<(File, u64, Timestamp)> {
     Ok((file, metadata.len(), modified))
 }
 
-fn pass_on(stream: BoxStream<'static, Result<Bytes, StorageError>>, size: u64, range: Option<Range<u64>>) -> Response {
-    let stream = stream.inspect_err(|error| tracing::warn!(%error, "a package was cut off while it was sent"));
+fn pass_on(body: Body, size: u64, range: Option<Range<u64>>) -> Response {
     let (status, length) = match &range {
         Some(range) => (StatusCode::PARTIAL_CONTENT, range.end - range.start),
         None => (StatusCode::OK, size),
     };
     let headers = [(header::ACCEPT_RANGES, "bytes".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
-    let mut response = (status, headers, Body::from_stream(stream)).into_response();
+    let mut response = (status, headers, body).into_response();
     let content_range = range.map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1));
     if let Some(Ok(content_range)) = content_range.map(HeaderValue::try_from) {
         response.headers_mut().insert(header::CONTENT_RANGE, content_range);

@@ -46,7 +46,6 @@ use queue::Queues;
 use sqlx::AnyPool;
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,13 +249,9 @@ impl Repository {
         self.store.pool_file(filename).await
     }
 
-    /// The content of a file of the pool, or a part of it.
-    pub(crate) async fn pool_content(
-        &self,
-        filename: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<Option<Content>, StorageError> {
-        self.storage.open(&filename.parse()?, range).await
+    /// Where the content of a file of the pool is read.
+    pub(crate) fn pool_content(&self, filename: &str) -> Result<Content, StorageError> {
+        Ok(self.storage.content(filename.parse()?))
     }
 
     /// A URL by which a file of the pool can be fetched from where it is stored, if that gives such.

@@ -1,10 +1,10 @@
 //! Stored files in a bucket of an S3-compatible store.
 
-use super::{Content, Key, Listed, StorageError};
+use super::{Key, Listed, StorageError};
 use crate::config::{BucketSettings, Credentials};
 use bytes::{Bytes, BytesMut};
 use durable_files::DurableError;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as BucketPath;
@@ -15,10 +15,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::Semaphore;
 
 /// Larger files go up in parts of this size, of which some are on their way at once.
 const PART: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
+
+/// How many parts are fetched at once: each takes a connection, which keeps a buffer of its own.
+const FETCHES: usize = 64;
 
 /// A store that says nothing for so long has hung.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -31,12 +35,13 @@ const RETRY_TIME: Duration = Duration::from_secs(20);
 pub(super) struct Bucket {
     store: AmazonS3,
     settings: BucketSettings,
+    fetches: Semaphore,
 }
 
 impl Bucket {
     /// Asks nothing of the store yet.
     pub(super) fn new(settings: &BucketSettings) -> Result<Self, StorageError> {
-        // Until a body has come whole takes as long as the slowest reader, so only silence ends a request.
+        // Large bodies take as long as the line needs, so only silence ends a request.
         let client = ClientOptions::new()
             .with_timeout_disabled()
             .with_connect_timeout(CONNECT)
@@ -58,7 +63,8 @@ impl Bucket {
             builder = builder.with_access_key_id(id).with_secret_access_key(secret);
         }
         let wrong = |source| StorageError::Settings { place: settings.to_string(), source };
-        Ok(Self { store: builder.build().map_err(wrong)?, settings: settings.clone() })
+        let store = builder.build().map_err(wrong)?;
+        Ok(Self { store, settings: settings.clone(), fetches: Semaphore::new(FETCHES) })
     }
 
     fn path(&self, key: &Key) -> Result<BucketPath, StorageError> {
@@ -117,15 +123,28 @@ impl Bucket {
         found.bytes().await.map(Some).map_err(self.fail("read", key))
     }
 
-    pub(super) async fn open(&self, key: &Key, range: Option<Range<u64>>) -> Result<Option<Content>, StorageError> {
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        match self.store.get_opts(&self.path(key)?, options).await {
-            Err(Error::NotFound { .. }) => Ok(None),
-            found => {
-                let place = format!("{}/{key}", self.settings);
-                let stream = found.map_err(self.fail("read", key))?.into_stream();
-                let fail = move |source| StorageError::Bucket { action: "read", place: place.clone(), source };
-                Ok(Some(Content::Stream(stream.map_err(fail).boxed())))
+    /// A part of a content, in memory that holds nothing else.
+    pub(super) async fn fetch(&self, key: &Key, part: Range<u64>) -> Result<Option<Vec<u8>>, StorageError> {
+        // It is never closed.
+        let _turn = self.fetches.acquire().await;
+        let options = GetOptions { range: Some(GetRange::Bounded(part.clone())), ..GetOptions::default() };
+        let found = match self.store.get_opts(&self.path(key)?, options).await {
+            Err(Error::NotFound { .. }) => return Ok(None),
+            found => found.map_err(self.fail("read", key))?,
+        };
+        let length = part.end.saturating_sub(part.start);
+        let short = || StorageError::Short { place: format!("{}/{key}", self.settings) };
+        if found.range != part {
+            return Err(short());
+        }
+        let mut fetched = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        let mut stream = found.into_stream();
+        loop {
+            match stream.try_next().await {
+                Ok(Some(bytes)) => fetched.extend_from_slice(&bytes),
+                Ok(None) if fetched.len() as u64 == length => return Ok(Some(fetched)),
+                Ok(None) => return Err(short()),
+                Err(error) => return Err(self.fail("read", key)(error)),
             }
         }
     }

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use durable_files::{DurableError, Replacement, Unplaced};
 use folder::Folder;
 use futures_util::future::try_join_all;
-use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -40,12 +39,25 @@ enum Kind {
     Bucket(Arc<Bucket>),
 }
 
-/// What a stored file holds.
+/// Where what a stored file holds is read.
 pub(crate) enum Content {
-    /// The whole of it is this file, whatever part was asked for.
+    /// In this file, if it is there.
     File(PathBuf),
-    /// What was asked for, in order.
-    Stream(BoxStream<'static, Result<Bytes, StorageError>>),
+    /// In a bucket, part by part.
+    Remote(Remote),
+}
+
+/// A stored file in a bucket.
+pub(crate) struct Remote {
+    bucket: Arc<Bucket>,
+    key: Key,
+}
+
+impl Remote {
+    /// A part of it, if it is there.
+    pub(crate) async fn fetch(&self, part: Range<u64>) -> Result<Option<Vec<u8>>, StorageError> {
+        self.bucket.fetch(&self.key, part).await
+    }
 }
 
 /// A stored file as a listing shows it.
@@ -101,6 +113,12 @@ pub enum StorageError {
         place: String,
         /// The bound in bytes.
         limit: u64,
+    },
+    /// A file that ends before the part that was asked for.
+    #[error("{place} is shorter than what was put there; put it back from a backup")]
+    Short {
+        /// Which.
+        place: String,
     },
     /// A background thread ended early.
     #[error("the work was stopped: {0}")]
@@ -172,11 +190,11 @@ impl Storage {
         }
     }
 
-    /// A content to be sent on, or a part of it. A file in a folder is not looked for yet.
-    pub(crate) async fn open(&self, key: &Key, range: Option<Range<u64>>) -> Result<Option<Content>, StorageError> {
+    /// Where a content is read that may be large. It is not looked for yet.
+    pub(crate) fn content(&self, key: Key) -> Content {
         match &self.kind {
-            Kind::Bucket(bucket) => bucket.open(key, range).await,
-            Kind::Folder(folder) => Ok(Some(Content::File(folder.path(key)))),
+            Kind::Bucket(bucket) => Content::Remote(Remote { bucket: bucket.clone(), key }),
+            Kind::Folder(folder) => Content::File(folder.path(&key)),
         }
     }
 
