@@ -107,6 +107,10 @@ impl Deb {
 
     /// The content of one regular file in data.tar, if it is there; refused above `policy_file_bytes`.
     pub fn read_file(&self, wanted: &str) -> Result<Option<Vec<u8>>, DebError> {
+        // Most packages are asked for a file that they do not hold; unpacking one may take seconds on a device.
+        if !self.entries.iter().any(|entry| entry.path == wanted && entry.kind == EntryKind::File) {
+            return Ok(None);
+        }
         let limit = self.limits.policy_file_bytes;
         let mut found = None;
         self.for_each_entry(|entry, content| {

@@ -92,12 +92,7 @@ pub(crate) fn verify_package(
         });
     }
     let policy_path = path_in_package(planned.name.as_str());
-    let mut paths = Vec::new();
-    deb.for_each_entry(|entry, _| {
-        paths.push(entry.path.clone());
-        Ok(())
-    })
-    .map_err(refused)?;
+    let paths = deb.entries().iter().map(|entry| entry.path.clone()).collect();
     let policy =
         match deb.read_file(&policy_path).map_err(refused)? {
             None => UpdatePolicy::default(),

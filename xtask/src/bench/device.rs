@@ -81,8 +81,8 @@ pub(super) fn measure(tools: &Tools) -> Result<Report> {
         contenders,
         pairs: vec![(0, 1), (0, 2)],
         notes: vec![
-            "Where our time goes: before it installs, `debfleet-updater` unpacks the package three times (to check its \
-             form, to list its paths, to find its update policy), and dpkg unpacks it once more; under apt-get it is \
+            "Where our time goes: before it installs, `debfleet-updater` unpacks a package twice (to check its \
+             form, and to read its update policy if it has one), and dpkg unpacks it once more; under apt-get it is \
              unpacked once. Unpacking xz is most of the work in both."
                 .to_owned(),
             format!(
