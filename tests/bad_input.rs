@@ -157,7 +157,7 @@ fn requests_that_no_client_of_ours_sends() {
         (packages, &["-H", "Authorization: Basic eDp5"], ["no token was sent", "status 401"]),
         ("/api/v1/suites/beta/packages", &wrong, ["does not know the token", "status 401"]),
         ("/api/v1/suites/..%2fstable/packages", &[], ["no token was sent", "status 401"]),
-        ("/debian/dists/stable/InRelease", &[], ["read with GET", "status 405"]),
+        ("/debian/dists/stable/InRelease", &[], ["names those it takes", "status 405"]),
         ("//api/v1/suites/stable/packages", &[], ["nothing at this address", "status 404"]),
     ] {
         let answer = post(path, more);
