@@ -75,11 +75,14 @@ pub struct SuiteInfo {
     pub name: String,
 }
 
-/// The suites of a server.
+/// The suites of a server, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SuiteList {
     /// By name.
     pub suites: Vec<SuiteInfo>,
+    /// The `after` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A package in a suite.

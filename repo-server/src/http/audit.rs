@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::json::Asked;
+use super::page;
 use super::problem::Problem;
 use super::state::ServerState;
 use crate::access::Action;
@@ -20,12 +21,13 @@ pub(super) struct AuditQuery {
 }
 
 /// `GET /api/v1/audit?limit=&before=`
-pub(super) async fn page(
+pub(super) async fn read(
     State(state): State<ServerState>,
     caller: Caller,
     Asked(query): Asked<AuditQuery>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     caller.require(Action::ReadAudit)?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    Ok(axum::Json(state.audit.page(limit, query.before.as_deref()).await?))
+    let limit = page::limit(query.limit, PAGE)?;
+    let before = query.before.map(|before| page::place("before", before)).transpose()?;
+    Ok(axum::Json(state.audit.page(limit, before.as_deref()).await?))
 }

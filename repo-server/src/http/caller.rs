@@ -22,6 +22,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller may do it; a no is nobody's mistake.
+    pub(super) fn may(&self, action: Action<'_>) -> bool {
+        may(&self.token.grant, action).is_ok()
+    }
+
     /// Goes on only if the caller may do it.
     pub(super) fn require(&self, action: Action<'_>) -> Result<(), Problem> {
         may(&self.token.grant, action).map_err(|forbidden| {

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::state::ServerState;
 use super::suites::known_suite;
 use crate::access::Action;
-use crate::repository::{Pieces, PublishError};
+use crate::repository::Pieces;
 use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,6 @@ use debian_formats::names::{ComponentName, SuiteName};
 use fleet_protocol::audit::Outcome;
 use fleet_protocol::publishing::Imported;
 use tokio::sync::mpsc;
-use tracing::Instrument as _;
 
 /// What may stand behind the question mark.
 #[derive(Debug, serde::Deserialize)]
@@ -37,11 +36,10 @@ pub(super) async fn import(State(state): State<ServerState>, Path(suite): Path<S
         Err(problem) => return body::refuse(problem, &head.headers, body).await,
     };
     let (sender, pieces) = mpsc::channel(body::PIECES);
-    // A task of its own, so that what was imported is also noted when the client has gone meanwhile.
     let stop = state.stop.clone();
-    let importing = tokio::spawn(import_and_note(state, caller, suite, query, pieces).in_current_span());
+    let importing = import_and_note(state, caller, suite, query, pieces);
     let (imported, (end, _)) = tokio::join!(importing, body::feed(&mut body, sender, stop));
-    match imported.unwrap_or_else(|stopped| Err(PublishError::from(stopped).into())) {
+    match imported {
         Ok(imported) => axum::Json(imported).into_response(),
         Err(problem) => body::refuse_fed(problem, end, body).await.into_response(),
     }

@@ -13,6 +13,7 @@ pub(crate) mod listener;
 mod operations;
 mod pace;
 mod packages;
+mod page;
 mod pool;
 mod problem;
 mod ranges;
@@ -23,6 +24,7 @@ mod state;
 mod static_file;
 mod suites;
 mod tokens;
+mod unbroken;
 
 pub(crate) use exchange::Front;
 pub(crate) use router::{Surface, router};

@@ -7,7 +7,7 @@ use super::state::ServerState;
 use super::suites::known_suite;
 use crate::access::Action;
 use crate::metrics::Metrics;
-use crate::repository::{Piece, PublishError};
+use crate::repository::Piece;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts as _, Path, Query, Request, State};
 use axum::http::request::Parts;
@@ -19,7 +19,6 @@ use fleet_protocol::publishing::Published;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
-use tracing::Instrument as _;
 
 /// What may stand behind the `?`.
 #[derive(Debug, serde::Deserialize)]
@@ -50,11 +49,10 @@ pub(super) async fn publish(
         }
     };
     let (sender, pieces) = mpsc::channel(body::PIECES);
-    // A task of its own, so that what was published is also noted when the client has gone meanwhile.
     let stop = state.stop.clone();
-    let publishing = tokio::spawn(publish_and_note(state, caller, suite, component, pieces).in_current_span());
+    let publishing = publish_and_note(state, caller, suite, component, pieces);
     let (published, (end, ended)) = tokio::join!(publishing, body::feed(&mut body, sender, stop));
-    match published.unwrap_or_else(|stopped| Err(PublishError::from(stopped).into())) {
+    match published {
         Ok(published) if published.created => {
             tally.published(ended);
             (StatusCode::CREATED, axum::Json(published)).into_response()

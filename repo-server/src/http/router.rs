@@ -2,9 +2,10 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, body, debian, imports, operations, packages, pool, suites, tokens};
+use super::{audit, body, debian, imports, operations, packages, pool, suites, tokens, unbroken};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::routing::{any, delete, get, post, put};
 
 /// How much of the server a listener shows.
@@ -47,6 +48,7 @@ fn api() -> Router<ServerState> {
         // The upload is bounded where it is written.
         .layer(DefaultBodyLimit::disable())
         .merge(small_requests())
+        .layer(from_fn(unbroken::run))
 }
 
 fn small_requests() -> Router<ServerState> {
@@ -62,6 +64,6 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/suites/{suite}/retention", get(suites::retention).put(suites::set_retention))
         .route("/api/v1/suites/{suite}/promotions", post(suites::promote))
         .route("/api/v1/suites/{suite}/access", get(suites::access).put(suites::set_access))
-        .route("/api/v1/audit", get(audit::page))
+        .route("/api/v1/audit", get(audit::read))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }

@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::json::{Asked, Json};
+use super::page::PageQuery;
 use super::problem::Problem;
 use super::state::ServerState;
 use crate::access::Action;
@@ -44,11 +45,21 @@ pub(super) async fn set_access(
     }
 }
 
-/// `GET /api/v1/suites`: those that the caller may read.
-pub(super) async fn list(State(state): State<ServerState>, caller: Caller) -> Result<axum::Json<SuiteList>, Problem> {
-    let suites = state.repository.suite_names();
-    let suites = suites.into_iter().filter(|suite| caller.require(Action::Read(suite)).is_ok());
-    Ok(axum::Json(SuiteList { suites: suites.map(|name| SuiteInfo { name: name.to_string() }).collect() }))
+/// Suites on a page.
+const SUITES_PAGE: u16 = 100;
+
+/// `GET /api/v1/suites?limit=&after=`: those that the caller may read.
+pub(super) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Asked(query): Asked<PageQuery>,
+) -> Result<axum::Json<SuiteList>, Problem> {
+    let (limit, after) = query.check(SUITES_PAGE)?;
+    let names = state.repository.suite_names().into_iter();
+    let mut names = names.filter(|suite| suite.as_str() > after.as_str() && caller.may(Action::Read(suite)));
+    let suites: Vec<_> = names.by_ref().take(limit.into()).map(|name| SuiteInfo { name: name.to_string() }).collect();
+    let next = suites.last().filter(|_| names.next().is_some()).map(|last| last.name.clone());
+    Ok(axum::Json(SuiteList { suites, next }))
 }
 
 /// `POST /api/v1/suites`
@@ -67,27 +78,19 @@ pub(super) async fn create(
 }
 
 /// Packages on a page.
-const PAGE: u16 = 500;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ContentsQuery {
-    limit: Option<u16>,
-    #[serde(default)]
-    after: String,
-}
+const CONTENTS_PAGE: u16 = 500;
 
 /// `GET /api/v1/suites/<suite>/contents?limit=&after=`
 pub(super) async fn contents(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
     caller: Caller,
-    Asked(query): Asked<ContentsQuery>,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<axum::Json<SuiteContents>, Problem> {
     let suite = known_suite(&state, &suite)?;
     caller.require(Action::Read(&suite))?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let held = state.repository.page(&suite, &query.after, limit).await?;
+    let (limit, after) = query.check(CONTENTS_PAGE)?;
+    let held = state.repository.page(&suite, &after, limit).await?;
     let next = held.last().filter(|_| held.len() == usize::from(limit)).map(|last| last.package.filename.clone());
     Ok(axum::Json(SuiteContents { packages: held.iter().map(told).collect(), next }))
 }

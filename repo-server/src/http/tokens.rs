@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::json::{Asked, Json};
+use super::page::PageQuery;
 use super::problem::Problem;
 use super::state::ServerState;
 use crate::access::{Action, TokenRequest};
@@ -11,18 +12,9 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use fleet_protocol::access::{NewToken, TokenInfo, TokenPage};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 /// Tokens on a page.
 const PAGE: u16 = 100;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<u16>,
-    #[serde(default)]
-    after: String,
-}
 
 /// `POST /api/v1/tokens`
 pub(super) async fn create(
@@ -48,11 +40,11 @@ pub(super) async fn create(
 pub(super) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
-    Asked(query): Asked<ListQuery>,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<axum::Json<TokenPage>, Problem> {
     caller.require(Action::ManageTokens)?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    Ok(axum::Json(state.access.tokens.page(limit, &query.after).await?))
+    let (limit, after) = query.check(PAGE)?;
+    Ok(axum::Json(state.access.tokens.page(limit, &after).await?))
 }
 
 /// `DELETE /api/v1/tokens/<id>`

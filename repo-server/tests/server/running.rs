@@ -143,7 +143,7 @@ impl Site {
         });
     }
 
-    fn database_url(&self) -> String {
+    pub(crate) fn database_url(&self) -> String {
         match &self.backend {
             Backend::Embedded => format!("sqlite://{}", self.data.join("debfleet.db").display()),
             Backend::AtScale(at_scale) => at_scale.database.clone(),
@@ -347,9 +347,19 @@ impl Server {
 
     /// Waits for the next line of the log that contains this.
     pub(crate) fn logged(&mut self, wanted: &str) -> String {
-        let lines = self.log.as_mut().expect("started with its log piped");
-        let line = lines.map(Result::unwrap).find(|line| line.contains(wanted));
-        line.unwrap_or_else(|| panic!("the server ended and had not logged {wanted:?}"))
+        self.log_until(wanted).lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// The same, with all the lines before it.
+    pub(crate) fn log_until(&mut self, wanted: &str) -> String {
+        let mut log = String::new();
+        for line in self.log.as_mut().expect("started with its log piped") {
+            log = log + &line.unwrap() + "\n";
+            if log.lines().last().is_some_and(|line| line.contains(wanted)) {
+                return log;
+            }
+        }
+        panic!("the server ended and had not logged {wanted:?}");
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// The component
     #[arg(long, value_name = "NAME", default_value = "main")]
     component: ComponentName,
-    /// Also packages that no package key has signed; devices take them only if their policy for foreign packages says so
+    /// Also packages that no package key has signed; plain apt installs them, debfleet-updater refuses them
     #[arg(long)]
     unsigned: bool,
     #[command(flatten)]

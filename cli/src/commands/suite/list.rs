@@ -2,7 +2,7 @@
 
 use crate::report;
 use crate::server::ServerOptions;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use debian_formats::names::SuiteName;
 use fleet_protocol::suites::{SUITES_PATH, SuiteContents, SuiteInfo, SuiteList, contents_path};
@@ -24,23 +24,28 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let server = arguments.server.connect()?;
     let failed = || format!("could not ask {} for its suites", server.address());
-    let Some(suite) = &arguments.suite else {
-        let SuiteList { suites } = server.get(SUITES_PATH).with_context(failed)?;
-        return suites.iter().try_for_each(|suite| {
-            let line = if arguments.json { serde_json::to_string(suite)? } else { suite.name.clone() };
-            report::result(&line)
-        });
-    };
+    let path = arguments.suite.as_ref().map_or(SUITES_PATH.to_owned(), |suite| contents_path(suite.as_str()));
     let mut after = String::new();
     loop {
-        let path = format!("{}?after={}", contents_path(suite.as_str()), report::url_encoded(&after));
-        let SuiteContents { packages, next } = server.get(&path).with_context(failed)?;
-        for package in &packages {
-            report::result(&super::line(package, arguments.json)?)?;
+        let page = format!("{path}?after={}", report::url_encoded(&after));
+        let (lines, next) = if arguments.suite.is_some() {
+            let SuiteContents { packages, next } = server.get(&page).with_context(failed)?;
+            (packages.iter().map(|package| super::line(package, arguments.json)).collect::<Result<Vec<_>>>()?, next)
+        } else {
+            let SuiteList { suites, next } = server.get(&page).with_context(failed)?;
+            (suites.iter().map(|suite| suite_line(suite, arguments.json)).collect::<Result<Vec<_>>>()?, next)
+        };
+        lines.iter().try_for_each(|line| report::result(line))?;
+        match next {
+            Some(next) if next != after => after = next,
+            Some(_) => bail!("the server gave a page that leads nowhere; check that it is a debfleet-server"),
+            None => return Ok(()),
         }
-        let Some(next) = next else { return Ok(()) };
-        after = next;
     }
+}
+
+fn suite_line(suite: &SuiteInfo, json: bool) -> Result<String> {
+    Ok(if json { serde_json::to_string(suite)? } else { report::printable(&suite.name) })
 }
 
 /// Makes an empty suite, which devices can subscribe to at once.
