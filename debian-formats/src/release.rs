@@ -6,7 +6,7 @@
 use crate::control::{Stanza, StanzaError};
 use crate::date::{DateError, format_release_date, parse_release_date};
 use crate::names::{Architecture, NameError, SuiteName};
-use crate::openpgp::{Fingerprint, Keyring, OpenPgpError, SigningKey};
+use crate::openpgp::{Keyring, OpenPgpError, SigningKeys};
 use jiff::Timestamp;
 
 /// An index file that a Release vouches for.
@@ -131,12 +131,12 @@ impl Release {
         stanza.to_string()
     }
 
-    /// Signs it in all three forms, at this time: sqv refuses a signature from the future, and a Date may be a
-    /// little ahead.
-    pub fn sign(self, key: &SigningKey, now: Timestamp) -> Result<SignedRelease, OpenPgpError> {
+    /// Signs it in all three forms with each of the keys, at this time: sqv refuses a signature from the future, and a
+    /// Date may be a little ahead.
+    pub fn sign(self, keys: &SigningKeys, now: Timestamp) -> Result<SignedRelease, OpenPgpError> {
         let text = self.to_text();
-        let inrelease = key.sign_cleartext(&text, now)?;
-        let detached = key.sign_detached_armored(text.as_bytes(), now)?;
+        let inrelease = keys.sign_cleartext(&text, now)?;
+        let detached = keys.sign_detached_armored(text.as_bytes(), now)?;
         Ok(SignedRelease { release: self, text, inrelease, detached })
     }
 
@@ -198,7 +198,6 @@ impl SignedRelease {
 #[derive(Debug, Clone)]
 pub struct VerifiedRelease {
     release: Release,
-    signer: Fingerprint,
 }
 
 impl VerifiedRelease {
@@ -209,7 +208,7 @@ impl VerifiedRelease {
         if release.suite != *suite {
             return Err(ReleaseError::OtherSuite { wanted: suite.clone(), found: release.suite });
         }
-        Ok(Self { release, signer: verified.signer })
+        Ok(Self { release })
     }
 
     /// Demands that it has not expired and is not older than `newest_seen`, the Date last accepted for this suite.
@@ -234,12 +233,6 @@ impl VerifiedRelease {
         &self.release
     }
 
-    /// Who signed it.
-    #[must_use]
-    pub fn signer(&self) -> Fingerprint {
-        self.signer
-    }
-
     /// The index at this path, if the Release vouches for it.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&IndexFile> {
@@ -250,6 +243,7 @@ impl VerifiedRelease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::openpgp::SigningKey;
 
     fn time(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -267,11 +261,11 @@ mod tests {
         }
     }
 
-    fn key() -> SigningKey {
-        SigningKey::generate("test <t@example.org>", time(-1000)).unwrap()
+    fn key() -> SigningKeys {
+        SigningKey::generate("test <t@example.org>", time(-1000)).unwrap().into()
     }
 
-    fn verified(key: &SigningKey) -> VerifiedRelease {
+    fn verified(key: &SigningKeys) -> VerifiedRelease {
         let signed = release().sign(key, time(0)).unwrap();
         VerifiedRelease::verify(signed.inrelease(), &key.public_keyring(), &"stable".parse().unwrap()).unwrap()
     }

@@ -1,10 +1,10 @@
 //! Keys and signatures that the real gpg made, and what the real gpgv says of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use debian_formats::openpgp::{KeyFile, KeyForm, Keyring, OpenPgpError, SecretKey, SigningKey};
+use debian_formats::openpgp::{KeyFile, KeyForm, Keyring, OpenPgpError, SecretKey, SigningKey, SigningKeys};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A gpg of its own.
@@ -244,6 +244,91 @@ fn a_signed_text_is_read_as_gpgv_reads_it() {
             }
         }
     }
+}
+
+/// While a repository key is replaced, the old and the new one sign side by side.
+#[test]
+fn a_text_of_two_keys_is_taken_by_whoever_trusts_either_and_refused_if_one_is_forged() {
+    let gpg = Gpg::new();
+    let new_key = |n| {
+        SigningKey::generate(&format!("k{n} <k@example.org>"), Timestamp::from_second(1_700_000_000).unwrap()).unwrap()
+    };
+    let time = Timestamp::from_second(1_700_000_001).unwrap();
+    let (old, new, stranger) = (new_key(1), new_key(2), new_key(3).public_keyring());
+    let rings = [old.public_keyring(), new.public_keyring(), old.public_keyring().merged(new.public_keyring())];
+    let read_back = |key: &SigningKey| SigningKey::from_armor(&key.to_armor().unwrap()).unwrap();
+    let keys = SigningKeys::from(read_back(&old)).and(read_back(&new)).unwrap();
+    let keys = SigningKeys::from_armor(&keys.to_armor().unwrap()).unwrap();
+    assert_eq!(keys.fingerprints().unwrap(), [old.fingerprint().unwrap(), new.fingerprint().unwrap()]);
+    let inrelease = keys.sign_cleartext(TEXT, time).unwrap();
+    let detached = keys.sign_detached_armored(TEXT.as_bytes(), time).unwrap();
+
+    let ring_file = |ring: &Keyring| gpg.write("ring.gpg", &ring.to_bytes().unwrap());
+    let (text, signature) = (gpg.write("Release", TEXT.as_bytes()), gpg.write("Release.gpg", detached.as_bytes()));
+    // As apt does, by the lines of the status: gpgv's exit code also tells of a signature whose key is not there.
+    let gpgv_says = |ring: &Keyring, files: &[&Path]| {
+        let mut command = Command::new("gpgv");
+        command.args(["--status-fd", "1", "--homedir"]).arg(gpg.home.path()).arg("--keyring").arg(ring_file(ring));
+        let said = String::from_utf8_lossy(&command.args(files).output().unwrap().stdout).into_owned();
+        (said.matches("VALIDSIG").count(), said.matches("BADSIG").count())
+    };
+    let sqv_takes = |ring: &Keyring| {
+        let mut command = Command::new("sqv");
+        command.arg("--keyring").arg(ring_file(ring)).arg(&signature).arg(&text).output().unwrap().status.success()
+    };
+    let message = gpg.write("InRelease", inrelease.as_bytes());
+    for (ring, valid) in rings.iter().zip([1, 1, 2]) {
+        assert_eq!(ring.verify_cleartext(&inrelease).unwrap().signers, ring.fingerprints().unwrap());
+        assert_eq!(gpgv_says(ring, &[&message]), (valid, 0));
+        assert_eq!(gpgv_says(ring, &[&signature, &text]), (valid, 0));
+        assert!(sqv_takes(ring));
+    }
+    assert!(matches!(stranger.verify_cleartext(&inrelease), Err(OpenPgpError::UnknownSigner { .. })));
+    assert_eq!(gpgv_says(&stranger, &[&message]), (0, 0));
+    assert!(!sqv_takes(&stranger));
+
+    // One of the two signatures is of another text. apt takes it only if it does not know that one's key.
+    let block = |message: &str| message[message.find("-----BEGIN PGP SIGNATURE").unwrap()..].to_owned();
+    let of_other_text = keys.sign_cleartext("Suite: other\n", time).unwrap();
+    let packets = |message: &str| gpg_dearmor(&gpg, &block(message));
+    let (good, other) = (packets(&inrelease), packets(&of_other_text));
+    let half = good.len() / 2;
+    let forged = armored(&inrelease, &[&good[..half], &other[half..]].concat());
+    let message = gpg.write("InRelease", forged.as_bytes());
+    assert!(rings[0].verify_cleartext(&forged).is_ok());
+    assert_eq!(gpgv_says(&rings[0], &[&message]), (1, 0));
+    for ring in &rings[1..] {
+        assert!(matches!(ring.verify_cleartext(&forged), Err(OpenPgpError::BadSignature { .. })));
+        assert_eq!(gpgv_says(ring, &[&message]).1, 1);
+    }
+
+    // A signature of a kind that comes only in years: of another version, or of an algorithm without a name.
+    let mut of_version_9 = good[half..].to_vec();
+    of_version_9[2] = 9;
+    let mut of_algorithm_99 = good[half..].to_vec();
+    of_algorithm_99[4] = 99;
+    for strange in [of_version_9, of_algorithm_99] {
+        let behind = armored(&inrelease, &[&good[..half], &strange].concat());
+        assert_eq!(gpgv_says(&rings[0], &[&gpg.write("InRelease", behind.as_bytes())]).0, 1);
+        for message in [behind, armored(&inrelease, &[&strange, &good[..half]].concat())] {
+            assert_eq!(rings[0].verify_cleartext(&message).unwrap().signers, rings[0].fingerprints().unwrap());
+            assert!(rings[1].verify_cleartext(&message).is_err(), "and it vouches for nothing");
+        }
+    }
+}
+
+fn gpg_dearmor(gpg: &Gpg, block: &str) -> Vec<u8> {
+    let file = gpg.write("block", block.as_bytes());
+    gpg.run(&["--output", "-", "--dearmor", file.to_str().unwrap()])
+}
+
+/// The message with these signature packets in place of its own.
+fn armored(message: &str, packets: &[u8]) -> String {
+    let text = &message[..message.find("-----BEGIN PGP SIGNATURE").unwrap()];
+    let mut base64 = Command::new("base64").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut base64.stdin.take().unwrap(), packets).unwrap();
+    let base64 = String::from_utf8(base64.wait_with_output().unwrap().stdout).unwrap();
+    format!("{text}-----BEGIN PGP SIGNATURE-----\n\n{base64}-----END PGP SIGNATURE-----\n")
 }
 
 /// What gpg 2.2 keeps behind a passphrase opens here, and the other way round.

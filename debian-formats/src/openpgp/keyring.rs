@@ -24,8 +24,8 @@ pub struct Keyring {
 pub struct VerifiedText {
     /// Exactly what was signed, lines ended by `\n`.
     pub text: String,
-    /// Who signed it.
-    pub signer: Fingerprint,
+    /// Who of the trusted keys signed it: at least one.
+    pub signers: Vec<Fingerprint>,
 }
 
 impl Keyring {
@@ -111,22 +111,26 @@ impl Keyring {
     }
 
     /// Checks a text that is signed within itself, and gives exactly the text that was signed. With several
-    /// signatures, one by a trusted key is enough, and none by a trusted key may be wrong.
+    /// signatures, as while a key is replaced by another, one by a trusted key is enough, and none that names a trusted
+    /// key may be wrong, as apt demands. Those of other keys count for nothing, whatever they are.
     pub fn verify_cleartext(&self, message: &str) -> Result<VerifiedText, OpenPgpError> {
         let (message, _) = CleartextSignedMessage::from_string(message).map_err(|_| {
             OpenPgpError::NoSignature("it is not one text that is signed within itself, or it is damaged".into())
         })?;
         let signed = message.signed_text();
         let kinds = [SignatureType::Text, SignatureType::Binary];
-        let mut outcome = Err(OpenPgpError::NoSignature("the text carries none".into()));
+        let (mut signers, mut stranger) = (Vec::new(), None);
         for signature in message.signatures() {
             match self.check(signature, &kinds, signed.as_bytes()) {
-                Ok(signer) => outcome = Ok(signer),
-                Err(error @ OpenPgpError::UnknownSigner { .. }) => outcome = outcome.or(Err(error)),
+                Ok(signer) => signers.push(signer),
+                Err(error @ OpenPgpError::UnknownSigner { .. }) => stranger = stranger.or(Some(error)),
                 Err(error) => return Err(error),
             }
         }
-        Ok(VerifiedText { signer: outcome?, text: signed.replace("\r\n", "\n") })
+        if signers.is_empty() {
+            return Err(stranger.unwrap_or_else(|| OpenPgpError::NoSignature("the text carries none".into())));
+        }
+        Ok(VerifiedText { signers, text: signed.replace("\r\n", "\n") })
     }
 
     fn check(

@@ -8,11 +8,13 @@ mod keyring;
 mod lock;
 mod secret;
 mod signing;
+mod signing_keys;
 
 pub use key_file::{KeyDescription, KeyFile, KeyForm};
 pub use keyring::{Keyring, VerifiedText, time_of_detached};
 pub use secret::{LockedKey, SecretKey};
 pub use signing::SigningKey;
+pub use signing_keys::SigningKeys;
 
 use crate::checksums::hex;
 use pgp::composed::SignedPublicKey;

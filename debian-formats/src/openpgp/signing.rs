@@ -2,8 +2,10 @@
 
 use super::{Fingerprint, Keyring, OpenPgpError, lock, making, user_ids};
 use jiff::Timestamp;
+use pgp::armor::{self, BlockType};
 use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedKeyDetails, SignedSecretKey,
+    ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedKeyDetails, SignedPublicKey,
+    SignedSecretKey,
 };
 use pgp::crypto::{ed25519, eddsa_legacy, hash::HashAlgorithm, public_key::PublicKeyAlgorithm};
 use pgp::packet::{
@@ -82,7 +84,11 @@ impl SigningKey {
     /// The public half, as a keyring of one key.
     #[must_use]
     pub fn public_keyring(&self) -> Keyring {
-        Keyring::of_keys(vec![self.inner.to_public_key()])
+        Keyring::of_keys(vec![self.public_key()])
+    }
+
+    pub(super) fn public_key(&self) -> SignedPublicKey {
+        self.inner.to_public_key()
     }
 
     /// Whose it says it is.
@@ -105,29 +111,43 @@ impl SigningKey {
         DetachedSignature::new(signature).to_bytes().map_err(&fail)
     }
 
-    /// As [`Self::sign_detached`], armoured (the form of Release.gpg).
-    pub fn sign_detached_armored(&self, data: impl Read, time: Timestamp) -> Result<String, OpenPgpError> {
-        let bytes = self.sign_detached(data, time)?;
-        let signature = DetachedSignature::from_bytes(bytes.as_slice()).map_err(making("signature"))?;
-        signature.to_armored_string(ArmorOptions::default()).map_err(making("signature"))
-    }
-
-    /// Signs a text within itself (the form of InRelease). Blanks at line ends are cut first: verifiers do not
+    /// Signs a text within itself (the form of a .buildinfo). Blanks at line ends are cut first: verifiers do not
     /// hash them.
     pub fn sign_cleartext(&self, text: &str, time: Timestamp) -> Result<String, OpenPgpError> {
-        let fail = making("signature");
-        let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
-        let config =
-            signature_config(&self.inner.primary_key, SignatureType::Text, self.not_before_key(time)).map_err(&fail)?;
-        let message =
-            CleartextSignedMessage::new(&trimmed.join("\n"), config, &self.inner.primary_key, &Password::empty())
-                .map_err(&fail)?;
-        message.to_armored_string(ArmorOptions::default()).map_err(&fail)
+        sign_cleartext(std::slice::from_ref(self), text, time)
     }
 
     fn not_before_key(&self, time: Timestamp) -> PgpTimestamp {
         pgp_time(time).max(self.inner.primary_key.created_at())
     }
+}
+
+/// A text with the signatures of all these keys in one block.
+pub(super) fn sign_cleartext(keys: &[SigningKey], text: &str, time: Timestamp) -> Result<String, OpenPgpError> {
+    let fail = making("signature");
+    let trimmed: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let message = CleartextSignedMessage::new_many(&trimmed.join("\n"), |text| {
+        let sign = |key: &SigningKey| {
+            let packet = &key.inner.primary_key;
+            let config = signature_config(packet, SignatureType::Text, key.not_before_key(time))?;
+            config.sign(packet, &Password::empty(), text.as_bytes())
+        };
+        keys.iter().map(sign).collect()
+    });
+    message.and_then(|message| message.to_armored_string(ArmorOptions::default())).map_err(&fail)
+}
+
+/// The detached signatures of all these keys in one armoured block.
+pub(super) fn sign_detached_armored(keys: &[SigningKey], data: &[u8], time: Timestamp) -> Result<String, OpenPgpError> {
+    let fail = making("signature");
+    let sign = |key: &SigningKey| {
+        let bytes = key.sign_detached(data, time)?;
+        DetachedSignature::from_bytes(bytes.as_slice()).map_err(&fail)
+    };
+    let signatures = keys.iter().map(sign).collect::<Result<Vec<_>, _>>()?;
+    let mut armored = Vec::new();
+    armor::write(&signatures, BlockType::Signature, &mut armored, None, true).map_err(&fail)?;
+    String::from_utf8(armored).map_err(|error| OpenPgpError::Making { what: "signature", reason: error.to_string() })
 }
 
 /// OpenPGP counts seconds since 1970 in 32 bits.
