@@ -39,6 +39,13 @@ Example:
   debfleet-server restore --from /var/backups/debfleet/2026-01-31 --data /srv/debfleet
   debfleet-server --data /srv/debfleet --https 0.0.0.0:8443";
 
+const KEY_EXAMPLES: &str = "\
+Example:
+  debfleet-server key rotate --data /var/lib/debfleet-server
+  systemctl reload debfleet-server
+  debfleet-server key list --data /var/lib/debfleet-server
+  debfleet-server key retire 0123456789ABCDEF0123456789ABCDEF01234567 --data /var/lib/debfleet-server";
+
 const TOKEN_EXAMPLES: &str = "\
 Example, when the admin token is lost:
   debfleet-server token create --data /var/lib/debfleet-server --role admin";
@@ -66,6 +73,9 @@ pub(crate) enum Command {
     /// Make a data folder of a backup, comparing every package with its SHA-256
     #[command(after_help = RESTORE_EXAMPLES)]
     Restore(RestoreOptions),
+    /// Replace the key that signs the repository, while devices go on
+    #[command(subcommand, after_help = KEY_EXAMPLES)]
+    Key(KeyCommand),
     /// Make tokens on the server itself, for when no admin token is at hand
     #[command(subcommand)]
     Token(TokenCommand),
@@ -79,6 +89,43 @@ pub(crate) enum TokenCommand {
     /// `debfleet token create`.
     #[command(after_help = TOKEN_EXAMPLES)]
     Create(TokenOptions),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// List the keys that sign, the oldest first, and those that did
+    List(DataOptions),
+    /// Make a new key that signs beside the old one
+    ///
+    /// The server, if it runs, takes it when it gets SIGHUP. Then InRelease and Release.gpg carry both signatures, and the
+    /// keyring and the .sources files that it serves hold both keys.
+    Rotate(DataOptions),
+    /// Have a key sign no more; the last one stays
+    ///
+    /// Devices that know no other key refuse the repository from then on. The secret half is kept in the data folder.
+    Retire(RetireOptions),
+}
+
+/// Which server's data a command is about.
+#[derive(Args)]
+pub(crate) struct DataOptions {
+    /// Data folder, made by `debfleet-server init`
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct RetireOptions {
+    /// The key, as `key list` shows it
+    #[arg(value_name = "FINGERPRINT")]
+    pub(crate) fingerprint: String,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
 }
 
 #[derive(Args)]

@@ -1,5 +1,6 @@
 //! Where things lie in the data folder, and whether it is one.
 
+use debian_formats::openpgp::Fingerprint;
 use durable_files::DurableError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,8 +52,19 @@ impl DataDir {
         self.root.join("keys")
     }
 
+    /// Those that sign.
     pub(crate) fn repository_key(&self) -> PathBuf {
         self.keys().join("repository.key")
+    }
+
+    /// A repository key that signs no more.
+    pub(crate) fn retired_key(&self, key: &Fingerprint) -> PathBuf {
+        self.keys().join(format!("retired-{key}.key"))
+    }
+
+    /// Held by whoever changes the repository keys.
+    pub(crate) fn keys_lock(&self) -> PathBuf {
+        self.root.join("keys.lock")
     }
 
     pub(crate) fn fleet_ca_key(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use crate::config::{Backends, Settings};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
 use crate::fleet_ca::{CertificateError, FleetCa};
-use crate::local_token::first_token;
+use crate::local::first_token;
 use crate::repository::{OpenError, PublishError, Repository};
 use crate::storage::{Storage, StorageError};
 use debian_formats::names::NameError;

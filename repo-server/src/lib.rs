@@ -13,7 +13,7 @@ mod database;
 mod fleet_ca;
 mod http;
 pub mod init;
-pub mod local_token;
+pub mod local;
 pub mod logging;
 mod metrics;
 pub mod proxies;

@@ -6,14 +6,14 @@ mod manual;
 use anyhow::Context as _;
 use clap::Parser as _;
 use command_line::{
-    BackendOptions, BackupOptions, Command, CommandLine, InitOptions, RestoreOptions, ServeOptions, TokenCommand,
-    TokenOptions,
+    BackendOptions, BackupOptions, Command, CommandLine, DataOptions, InitOptions, KeyCommand, RestoreOptions,
+    RetireOptions, ServeOptions, TokenCommand, TokenOptions,
 };
 use jiff::Timestamp;
 use repo_server::backup::{Copied, back_up, restore};
 use repo_server::config::{Backends, RawSettings, Settings, SettingsSource};
 use repo_server::init::{FIRST_SUITE, Initialised, init};
-use repo_server::local_token::create_token;
+use repo_server::local::{KeyUse, create_token, list_keys, retire_key, rotate_key};
 use repo_server::logging::{self, LogFilter, LogFormat};
 use repo_server::serve::{Start, serve};
 use repo_server::sockets::Inherited;
@@ -61,6 +61,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Init(options) => run_init(options).await,
             Command::Token(TokenCommand::Create(options)) => run_token_create(options).await,
+            Command::Key(command) => run_key(command).await,
             Command::Backup(options) => run_backup(options).await,
             Command::Restore(options) => run_restore(options).await,
         }
@@ -86,6 +87,46 @@ async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
         "{role} token: {secret}\nKeep it now, it is shown only once. Its id is {}: `debfleet token revoke {}` ends it.",
         token.id, token.id
     ));
+    Ok(())
+}
+
+async fn run_key(command: KeyCommand) -> anyhow::Result<()> {
+    let read = |options: DataOptions| {
+        let DataOptions { data, backends, config } = options;
+        settings(RawSettings { data, ..given(backends) }, config.as_deref())
+    };
+    match command {
+        KeyCommand::List(options) => {
+            for key in list_keys(&read(options)?).context("could not list the repository keys")? {
+                let role = match key.role {
+                    KeyUse::Signs => "signs",
+                    KeyUse::Retired => "retired",
+                };
+                let created = key.created.map_or_else(String::new, |at| at.strftime("%F").to_string());
+                say(format!("{}  {role:7}  {created}", key.fingerprint).trim_end());
+            }
+        }
+        KeyCommand::Rotate(options) => {
+            let settings = read(options)?;
+            let new = rotate_key(&settings, Timestamp::now()).await.context("could not make a new repository key")?;
+            let old = list_keys(&settings)?.into_iter().find(|key| key.fingerprint != new.to_string());
+            say(&format!(
+                "new repository key: {new}\nIt signs beside the old one as soon as the server knows it: `systemctl reload \
+                 debfleet-server`, or SIGHUP.\nBring {} to every device, then: debfleet-server key retire {}",
+                settings.data.join("repository.gpg").display(),
+                old.map(|key| key.fingerprint).unwrap_or_default(),
+            ));
+        }
+        KeyCommand::Retire(RetireOptions { fingerprint, data }) => {
+            let settings = read(data)?;
+            let kept = retire_key(&settings, &fingerprint).await.context("could not retire the repository key")?;
+            say(&format!(
+                "It signs no more as soon as the server knows it: `systemctl reload debfleet-server`, or SIGHUP.\n\
+                 Its secret half is {} now; destroy it when no device needs it any more.",
+                kept.display(),
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::certificate::Certificate;
 use crate::config::{Settings, SettingsSource};
 use crate::logging::LogControl;
 use crate::repository::Repository;
+use debian_formats::openpgp::Fingerprint;
 use std::sync::Arc;
 
 /// What can be changed while the server runs.
@@ -18,8 +19,19 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Reads everything again. Each part that is wrong stays as it was; the others are taken over. Blocks.
-    pub(crate) fn reload(&self) {
+    /// Reads everything again. Each part that is wrong stays as it was; the others are taken over.
+    pub(crate) async fn reload(self: &Arc<Self>) {
+        let reloader = self.clone();
+        match tokio::task::spawn_blocking(move || reloader.read_again()).await {
+            Ok(true) => self.repository.sign_anew().await,
+            Ok(false) => {}
+            Err(error) => return tracing::error!(%error, "reloading failed"),
+        }
+        tracing::info!("reloaded");
+    }
+
+    /// Gives whether other keys sign from now on. Blocks.
+    fn read_again(&self) -> bool {
         match self.source.read() {
             Ok(settings) => self.take_over(&settings),
             Err(error) => {
@@ -30,12 +42,21 @@ impl Reloader {
         }
         match self.repository.reload_package_keys() {
             Ok(keys) => {
-                let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-                tracing::info!(keys = keys.join(" "), "packages are taken in when signed by these keys");
+                tracing::info!(keys = join(&keys), "packages are taken in when signed by these keys");
             }
             Err(error) => tracing::error!(%error, "could not reload the package keys; those of before stay"),
         }
-        tracing::info!("reloaded");
+        match self.repository.reload_keys() {
+            Ok(None) => false,
+            Ok(Some(keys)) => {
+                tracing::info!(keys = join(&keys), "these keys sign the repository from now on");
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not reload the repository keys; those of before sign");
+                false
+            }
+        }
     }
 
     fn take_over(&self, settings: &Settings) {
@@ -51,6 +72,10 @@ impl Reloader {
             tracing::warn!(setting, "this setting was changed; it takes effect when the server is restarted");
         }
     }
+}
+
+fn join(keys: &[Fingerprint]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The settings that differ and can only be taken over by a new process.

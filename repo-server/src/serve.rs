@@ -115,6 +115,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let database = database::open(&DatabasePlace::new(&dir, &settings.backends)).await?;
     let repository = Repository::open(&dir, database.clone(), storage, Timestamp::now).await?;
     let repository = Arc::new(repository.with_max_upload(settings.max_upload));
+    // Before the first reader comes: the keys may be others than when the server ended.
+    repository.renew_releases().await;
     let audit = Audit::new(database.clone(), Timestamp::now);
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
     let metrics = Arc::new(Metrics::new());
@@ -203,10 +205,7 @@ fn announcement(endpoint: Endpoint, bound: SocketAddr) -> String {
 async fn reload_on(mut hang_up: Signal, reloader: Arc<Reloader>) {
     while hang_up.recv().await.is_some() {
         supervision::reloading();
-        let reloader = reloader.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
-            tracing::error!(%error, "reloading failed");
-        }
+        reloader.reload().await;
         supervision::ready();
     }
 }

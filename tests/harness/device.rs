@@ -35,7 +35,16 @@ impl Device {
 
     /// Lets it trust packages by the keyring at this path of its own root, as a keyring package brings it.
     pub fn trust_keyring_in_root(&self, path: &str) {
-        let pinned = self.etc.path().join("package.gpg");
+        self.link_keyring("package.gpg", path);
+    }
+
+    /// Lets it trust Releases by the keyring at this path of its own root.
+    pub fn trust_repository_keyring_in_root(&self, path: &str) {
+        self.link_keyring("repository.gpg", path);
+    }
+
+    fn link_keyring(&self, name: &str, path: &str) {
+        let pinned = self.etc.path().join(name);
         std::fs::remove_file(&pinned).expect("the keyring is there");
         std::os::unix::fs::symlink(self.root.path().join(path), pinned).expect("a link in the device's folder");
     }

@@ -1,8 +1,9 @@
 //! The public half: trusted keys, and what they signed.
 
-use super::{Fingerprint, OpenPgpError, check_usable, making, user_ids};
+use super::{Fingerprint, OpenPgpError, armored, check_usable, making, user_ids};
 use jiff::Timestamp;
-use pgp::composed::{ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey};
+use pgp::armor::BlockType;
+use pgp::composed::{CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
@@ -75,11 +76,9 @@ impl Keyring {
         Ok(bytes)
     }
 
-    /// The armoured form.
+    /// The armoured form: all keys in one block, as gpg exports them.
     pub fn to_armor(&self) -> Result<String, OpenPgpError> {
-        let armored: Result<Vec<String>, _> =
-            self.keys.iter().map(|key| key.to_armored_string(ArmorOptions::default())).collect();
-        Ok(armored.map_err(making("keyring"))?.concat())
+        armored(&self.keys, BlockType::PublicKey, "keyring")
     }
 
     /// The keys' fingerprints.

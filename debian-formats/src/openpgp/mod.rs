@@ -17,8 +17,10 @@ pub use signing::SigningKey;
 pub use signing_keys::SigningKeys;
 
 use crate::checksums::hex;
+use pgp::armor::{self, BlockType};
 use pgp::composed::SignedPublicKey;
 use pgp::crypto::public_key::PublicKeyAlgorithm;
+use pgp::ser::Serialize;
 use pgp::types::KeyDetails as _;
 use std::fmt;
 
@@ -94,6 +96,13 @@ pub enum OpenPgpError {
 
 fn making(what: &'static str) -> impl Fn(pgp::errors::Error) -> OpenPgpError {
     move |error| OpenPgpError::Making { what, reason: error.to_string() }
+}
+
+/// All of these in one armoured block.
+fn armored(packets: &Vec<impl Serialize>, kind: BlockType, what: &'static str) -> Result<String, OpenPgpError> {
+    let mut text = Vec::new();
+    armor::write(packets, kind, &mut text, None, true).map_err(making(what))?;
+    String::from_utf8(text).map_err(|error| OpenPgpError::Making { what, reason: error.to_string() })
 }
 
 /// A version 4 key's fingerprint: 20 bytes, shown as 40 upper-case hex digits.

@@ -1,8 +1,8 @@
 //! The secret half: making keys and signatures.
 
-use super::{Fingerprint, Keyring, OpenPgpError, lock, making, user_ids};
+use super::{Fingerprint, Keyring, OpenPgpError, armored, lock, making, user_ids};
 use jiff::Timestamp;
-use pgp::armor::{self, BlockType};
+use pgp::armor::BlockType;
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, Deserializable, DetachedSignature, SignedKeyDetails, SignedPublicKey,
     SignedSecretKey,
@@ -145,9 +145,7 @@ pub(super) fn sign_detached_armored(keys: &[SigningKey], data: &[u8], time: Time
         DetachedSignature::from_bytes(bytes.as_slice()).map_err(&fail)
     };
     let signatures = keys.iter().map(sign).collect::<Result<Vec<_>, _>>()?;
-    let mut armored = Vec::new();
-    armor::write(&signatures, BlockType::Signature, &mut armored, None, true).map_err(&fail)?;
-    String::from_utf8(armored).map_err(|error| OpenPgpError::Making { what: "signature", reason: error.to_string() })
+    armored(&signatures, BlockType::Signature, "signature")
 }
 
 /// OpenPGP counts seconds since 1970 in 32 bits.

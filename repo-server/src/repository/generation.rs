@@ -76,6 +76,10 @@ impl Generation {
         !self.files.listed.is_empty()
     }
 
+    pub(super) fn inrelease(&self) -> &str {
+        &self.inrelease
+    }
+
     /// The three signed forms and the names they are served under.
     pub(super) fn signed_files(&self) -> [(&'static str, &str); 3] {
         [("Release", &self.release), ("InRelease", &self.inrelease), ("Release.gpg", &self.release_gpg)]

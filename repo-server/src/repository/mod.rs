@@ -10,6 +10,7 @@ mod generation;
 mod incoming;
 mod index;
 mod intake;
+mod keys;
 mod pool;
 mod publish;
 mod queue;
@@ -38,10 +39,11 @@ use compaction::Compactions;
 use debian_formats::Architecture;
 use debian_formats::limits::Limits;
 use debian_formats::names::{ComponentName, NameError, SuiteName};
-use debian_formats::openpgp::{Fingerprint, Keyring, OpenPgpError, SigningKey};
+use debian_formats::openpgp::{Fingerprint, Keyring, OpenPgpError};
 use generation::Generation;
 use index::{Block, Part, Parts};
 use jiff::Timestamp;
+use keys::RepositoryKeys;
 use queue::Queues;
 use sqlx::AnyPool;
 use std::collections::BTreeMap;
@@ -109,9 +111,8 @@ pub(crate) struct Repository {
     is_shared: bool,
     storage: Storage,
     blocks: Blocks,
-    key: Arc<SigningKey>,
-    keyring: Bytes,
-    armored_key: String,
+    /// What signs; may be exchanged at any time.
+    keys: watch::Sender<Arc<RepositoryKeys>>,
     /// Whose packages are taken in; may be exchanged at any time.
     package_keys: watch::Sender<Arc<Keyring>>,
     default_architectures: Vec<Architecture>,
@@ -137,14 +138,7 @@ impl Repository {
         let folder =
             dir.root().canonicalize().map_err(|source| OpenError::Read { path: dir.root().to_owned(), source })?;
         let name = format!("{machine}:{}", folder.display());
-        let key_path = dir.repository_key();
-        let wrong = |path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Key { path, source }
-        };
-        let armor = String::from_utf8_lossy(&read(&key_path)?).into_owned();
-        let key = SigningKey::from_armor(&armor).map_err(wrong(&key_path))?;
-        let keyring = key.public_keyring();
+        let keys = RepositoryKeys::read(dir)?;
         let (package_keys, _) = read_package_keys(dir)?;
         let repository = Self {
             dir: dir.clone(),
@@ -153,9 +147,7 @@ impl Repository {
             is_shared,
             blocks: Blocks::new(storage.clone()),
             storage,
-            keyring: keyring.to_bytes().map_err(wrong(&key_path))?.into(),
-            armored_key: keyring.to_armor().map_err(wrong(&key_path))?,
-            key: Arc::new(key),
+            keys: watch::Sender::new(Arc::new(keys)),
             package_keys: watch::Sender::new(Arc::new(package_keys)),
             default_architectures: DEFAULT_ARCHITECTURES.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
             limits: Limits::DEFAULT,
@@ -217,6 +209,22 @@ impl Repository {
         Ok(fingerprints)
     }
 
+    /// Reads the keys anew that sign, and gives them if they are other ones than before: then every Release is to be
+    /// [signed anew](Self::sign_anew). After an error those of before sign. Blocks.
+    pub(crate) fn reload_keys(&self) -> Result<Option<Vec<Fingerprint>>, OpenError> {
+        let keys = RepositoryKeys::read(&self.dir)?;
+        if keys.fingerprints() == self.keys().fingerprints() {
+            return Ok(None);
+        }
+        let fingerprints = keys.fingerprints().to_vec();
+        self.keys.send_replace(Arc::new(keys));
+        Ok(Some(fingerprints))
+    }
+
+    fn keys(&self) -> Arc<RepositoryKeys> {
+        self.keys.borrow().clone()
+    }
+
     fn package_keys(&self) -> Arc<Keyring> {
         self.package_keys.borrow().clone()
     }
@@ -232,16 +240,16 @@ impl Repository {
         suites.filter_map(|(suite, snapshot)| Some((suite, snapshot.newest()?.valid_until()))).collect()
     }
 
-    /// The public half of the repository key, as a binary keyring.
+    /// The public halves of the keys that sign, as a binary keyring.
     pub(crate) fn keyring(&self) -> Bytes {
-        self.keyring.clone()
+        self.keys().keyring.clone()
     }
 
     /// The apt source of a suite, for a repository that the reader finds at `base`.
     pub(crate) fn source_list(&self, suite: &SuiteName, base: &str) -> Option<String> {
         let shown = self.suite(suite)?;
         let components = shown.newest().map_or(&[][..], |newest| &newest.files().components);
-        Some(source_list::render(base, suite, components, &self.armored_key))
+        Some(source_list::render(base, suite, components, &self.keys().armored))
     }
 
     /// A file of the pool. What no package in the database names is not there, whatever lies in the folder.
@@ -264,7 +272,7 @@ impl Repository {
         let renewing = async {
             loop {
                 let now = (self.clock)();
-                self.renew_releases(now).await;
+                self.renew_releases().await;
                 self.sweep_blocks().await;
                 self.clear_out().await;
                 if let Err(error) = self.remove_abandoned_pool_files(now - POOL_WRITE_LEASE).await {

@@ -8,13 +8,13 @@ use super::change::{self, Change};
 use super::error::PublishError;
 use super::generation::Generation;
 use super::index::{self, IndexFiles, Parts};
+use super::keys::RepositoryKeys;
 use super::queue::{Outcome, Queue};
 use super::schedule;
 use super::snapshot::SuiteSnapshot;
 use super::store::Step;
 use debian_formats::Architecture;
 use debian_formats::names::{ComponentName, SuiteName};
-use debian_formats::openpgp::SigningKey;
 use debian_formats::release::Release;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -128,7 +128,7 @@ impl Repository {
             files: last.map(|last| last.files().clone()).unwrap_or_default(),
             architectures: self.default_architectures.clone(),
             blocks: self.blocks.clone(),
-            key: self.key.clone(),
+            keys: self.keys(),
         };
         let generation = Arc::new(tokio::task::spawn_blocking(move || work.generation()).await??);
         let snapshot = match &before {
@@ -160,16 +160,30 @@ impl Repository {
         Ok(())
     }
 
-    /// Signs those suites anew whose Release ends soon.
-    pub(super) async fn renew_releases(self: &Arc<Self>, now: Timestamp) {
+    /// Signs those suites anew whose Release ends soon, or lacks the signature of a key that signs now.
+    pub(crate) async fn renew_releases(self: &Arc<Self>) {
+        let (now, keys) = ((self.clock)(), self.keys());
+        let is_good = |newest: &Generation| {
+            !schedule::renewal_due(newest.valid_until(), now) && keys.all_signed(newest.inrelease())
+        };
         for (suite, snapshot) in self.suites() {
-            if snapshot.newest().is_some_and(|newest| !schedule::renewal_due(newest.valid_until(), now)) {
-                continue;
+            if !snapshot.newest().is_some_and(is_good) {
+                self.sign_suite_anew(&suite).await;
             }
-            match self.submit(&suite, vec![]).await {
-                Ok(()) => tracing::info!(%suite, "signed the Release anew, before its Valid-Until"),
-                Err(error) => tracing::error!(%suite, %error, "could not sign the Release anew; will try again"),
-            }
+        }
+    }
+
+    /// Signs every suite anew, with the keys there are now.
+    pub(crate) async fn sign_anew(self: &Arc<Self>) {
+        for (suite, _) in self.suites() {
+            self.sign_suite_anew(&suite).await;
+        }
+    }
+
+    async fn sign_suite_anew(self: &Arc<Self>, suite: &SuiteName) {
+        match self.submit(suite, vec![]).await {
+            Ok(()) => tracing::info!(%suite, "signed the Release anew"),
+            Err(error) => tracing::error!(%suite, %error, "could not sign the Release anew; will try again"),
         }
     }
 }
@@ -187,7 +201,7 @@ struct Work {
     files: IndexFiles,
     architectures: Vec<Architecture>,
     blocks: Blocks,
-    key: Arc<SigningKey>,
+    keys: Arc<RepositoryKeys>,
 }
 
 impl Work {
@@ -210,7 +224,7 @@ impl Work {
             components: files.components.iter().map(ToString::to_string).collect(),
             files: files.listed.clone(),
         };
-        let signed = release.sign(&self.key, self.now).map_err(PublishError::Signing)?;
+        let signed = release.sign(&self.keys.signing, self.now).map_err(PublishError::Signing)?;
         Ok(Generation::signed(self.number, &signed, self.parts, files))
     }
 }

@@ -30,7 +30,7 @@ impl Server {
         self.get(path, &[("Authorization", &bearer(token))])
     }
 
-    fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
         let request = agent().post(self.url(path)).header("Authorization", bearer(token));
         Answer::of(request.content_type("application/json").send(body.to_string()))
     }
@@ -55,7 +55,7 @@ impl Server {
         self.new_token(json!({ "name": format!("the {role}"), "role": role })).secret
     }
 
-    fn audit(&self, query: &str) -> AuditPage {
+    pub(crate) fn audit(&self, query: &str) -> AuditPage {
         let answer = self.read_as(&self.token, &format!("/api/v1/audit{query}"));
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         serde_json::from_slice(&answer.body).unwrap()

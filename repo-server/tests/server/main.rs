@@ -7,6 +7,7 @@ mod backends;
 mod backup;
 mod commands;
 mod durability;
+mod keys;
 mod operations;
 mod package;
 mod publishing;
