@@ -111,6 +111,9 @@ impl Stanza {
                 if !is_field_name(name) {
                     return Err(fail(&format!("{:?} is not a field name", name.chars().take(60).collect::<String>())));
                 }
+                if current.fields.len() == MOST_FIELDS {
+                    return Err(fail("the stanza has too many fields"));
+                }
                 if current.get(name).is_some() {
                     return Err(fail(&format!("the field {name} stands twice in one stanza")));
                 }
@@ -123,6 +126,9 @@ impl Stanza {
         Ok(stanzas)
     }
 }
+
+/// Looking for one that stands twice must not take long.
+const MOST_FIELDS: usize = 1000;
 
 /// What deb822 calls blank. Other characters of Unicode that look so are part of a value.
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -275,6 +281,8 @@ mod tests {
         assert!(error(&format!("{HI}Filename: ../../etc/passwd\n")).contains("Filename"));
         assert!(error(&format!("{HI}\n{HI}")).contains("found 2"));
         assert!(error(" lost\n").contains("line 1"));
+        let many: String = (0..1000).map(|number| format!("X{number}: y\n")).collect();
+        assert!(error(&format!("{HI}{many}")).contains("too many fields"));
     }
 
     #[test]

@@ -17,8 +17,10 @@ pub mod listed_file;
 pub mod names;
 pub mod openpgp;
 pub mod packages;
+pub mod packed;
 pub mod relation;
 pub mod release;
+pub mod upstream;
 pub mod version;
 pub mod xz_blocks;
 

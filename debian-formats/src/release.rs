@@ -77,6 +77,14 @@ pub enum ReleaseError {
         /// Got.
         found: SuiteName,
     },
+    /// A signed Release of another suite of somebody else's archive.
+    #[error("it is the Release of {found}, and {wanted} was asked for; give one of the names that it says")]
+    OtherUpstream {
+        /// Asked for.
+        wanted: String,
+        /// Its Suite and Codename.
+        found: String,
+    },
     /// Valid-Until has passed.
     #[error(
         "the Release expired at {valid_until} (now: {now}); the server must publish a fresh one, or the clock here is wrong"
@@ -157,7 +165,7 @@ impl Release {
     }
 }
 
-fn parse_file_line(line: &str) -> Result<IndexFile, ReleaseError> {
+pub(crate) fn parse_file_line(line: &str) -> Result<IndexFile, ReleaseError> {
     let mut words = line.split_whitespace();
     let (hash, size, path, end) = (words.next(), words.next(), words.next(), words.next());
     let parsed = || {

@@ -1,7 +1,11 @@
 //! Keys and signatures that the real gpg made, and what the real gpgv says of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use debian_formats::openpgp::{KeyFile, KeyForm, Keyring, OpenPgpError, SecretKey, SigningKey, SigningKeys};
+use debian_formats::openpgp::{
+    ArchiveKeyring, KeyFile, KeyForm, Keyring, OpenPgpError, SecretKey, SigningKey, SigningKeys,
+};
+use debian_formats::release::ReleaseError;
+use debian_formats::upstream::UpstreamRelease;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -48,6 +52,16 @@ impl Gpg {
     fn fingerprint(&self, name: &str) -> String {
         let listed = String::from_utf8(self.run(&["--with-colons", "--list-keys", name])).unwrap();
         listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned()
+    }
+
+    fn revoke_subkey(&self, name: &str, subkey: &str) {
+        let asked = format!("key {subkey}\nrevkey\ny\n0\n\ny\nsave\n");
+        let asked = self.write("asked", asked.as_bytes());
+        let arguments = ["--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", "", "--command-file"];
+        let command = &mut Command::new("gpg");
+        let command = command.env("GNUPGHOME", self.home.path()).args(arguments).arg(asked).args(["--edit-key", name]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn keyring(&self, name: &str) -> Vec<u8> {
@@ -460,4 +474,94 @@ fn damaged_locked_keys_do_not_open() {
         }
     }
     assert!(opened < 10, "{opened}");
+}
+
+/// A Release of an archive that somebody signs with gpg.
+const RELEASE: &str = "Suite: stable\nCodename: bookworm\nDate: Sat, 21 Nov 2026 10:00:00 UTC\nComponents: main\n\
+                       Architectures: amd64\nSHA256:\n";
+
+#[test]
+fn an_archives_keys_may_be_rsa_and_subkeys_and_end() {
+    let gpg = Gpg::new();
+    gpg.key("strong", "rsa2048", "cert", "1y");
+    gpg.run(&["--quick-add-key", &gpg.fingerprint("strong"), "rsa2048", "sign", "1y"]);
+    gpg.key("curve", "ed25519", "sign", "never");
+    gpg.key("dsa", "dsa2048", "sign", "never");
+    gpg.key("weak", "rsa1024", "sign", "never");
+    let release = gpg.write("Release", RELEASE.as_bytes());
+    let sign = |options: &[&str]| {
+        let arguments = [options, &["--output", "-", "--clearsign", release.to_str().unwrap()]].concat();
+        String::from_utf8(gpg.run(&arguments)).unwrap()
+    };
+    let now = Timestamp::now();
+    let ring = |names: &[&str]| {
+        let bytes: Vec<u8> = names.iter().flat_map(|name| gpg.keyring(name)).collect();
+        ArchiveKeyring::from_bytes(&bytes).unwrap()
+    };
+    let read = |names: &[&str], message: &str, now| {
+        UpstreamRelease::from_inrelease(message, &ring(names), "bookworm", now).map(|it| it.signers()[0].to_string())
+    };
+    #[track_caller]
+    fn refused(outcome: Result<String, ReleaseError>, word: &str) {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains(word) && error.len() < 300, "{error}");
+    }
+
+    let by_subkey = sign(&["--local-user", "strong"]);
+    assert_eq!(read(&["strong"], &by_subkey, now).unwrap(), gpg.fingerprint("strong"));
+    refused(read(&["curve"], &by_subkey, now), "not among the trusted");
+    refused(read(&["strong"], &by_subkey.replace("amd64", "arm64"), now), "changed after");
+    let in_two_years = now + jiff::SignedDuration::from_hours(2 * 366 * 24);
+    refused(read(&["strong"], &by_subkey, in_two_years), "has expired");
+    refused(read(&["strong"], &by_subkey, now - jiff::SignedDuration::from_hours(2)), "in the future");
+    refused(read(&["dsa"], &sign(&["--local-user", "dsa"]), now), "too weak");
+    refused(read(&["weak"], &sign(&["--local-user", "weak"]), now), "too weak");
+    refused(read(&["curve"], &sign(&["--local-user", "curve", "--digest-algo", "SHA1"]), now), "too weak");
+
+    // Two sign, and one of them is known.
+    let by_both = sign(&["--local-user", "strong", "--local-user", "curve"]);
+    for known in ["strong", "curve"] {
+        assert_eq!(read(&[known], &by_both, now).unwrap(), gpg.fingerprint(known));
+    }
+    let both = UpstreamRelease::from_inrelease(&by_both, &ring(&["curve", "strong"]), "bookworm", now).unwrap();
+    assert_eq!(both.signers().len(), 2);
+
+    // A Release whose signature lies beside it.
+    let arguments = ["--local-user", "strong", "--armor", "--output", "-", "--detach-sign", release.to_str().unwrap()];
+    let beside = gpg.run(&arguments);
+    let read = |text: &str| UpstreamRelease::from_release(text, &beside, &ring(&["strong"]), "stable", now);
+    assert!(read(RELEASE).is_ok());
+    assert!(read(&RELEASE.replace("amd64", "arm64")).unwrap_err().to_string().contains("changed after"));
+
+    // A subkey that its owner took back.
+    let subkey = String::from_utf8(gpg.run(&["--with-colons", "--list-keys", "strong"])).unwrap();
+    let subkey = subkey.lines().filter_map(|line| line.strip_prefix("fpr:::::::::")).nth(1).unwrap();
+    gpg.revoke_subkey("strong", subkey.trim_end_matches(':'));
+    let outcome = UpstreamRelease::from_inrelease(&by_subkey, &ring(&["strong"]), "bookworm", now);
+    refused(outcome.map(|it| it.signers()[0].to_string()), "subkey was revoked");
+}
+
+#[test]
+fn an_archives_release_is_the_one_that_was_asked_for_and_of_today() {
+    let gpg = Gpg::new();
+    gpg.key("curve", "ed25519", "sign", "never");
+    let ring = ArchiveKeyring::from_bytes(&gpg.keyring("curve")).unwrap();
+    let read = |text: &str, suite: &str| {
+        let release = gpg.write("Release", text.as_bytes());
+        let message = gpg.run(&["--local-user", "curve", "--output", "-", "--clearsign", release.to_str().unwrap()]);
+        let outcome =
+            UpstreamRelease::from_inrelease(&String::from_utf8(message).unwrap(), &ring, suite, Timestamp::now());
+        outcome.map(|_| ()).map_err(|error| error.to_string())
+    };
+    for suite in ["stable", "bookworm"] {
+        assert_eq!(read(RELEASE, suite), Ok(()));
+    }
+    assert!(read(RELEASE, "trixie").unwrap_err().contains("stable, bookworm"));
+    assert_eq!(read(&format!("Valid-Until: Fri, 1 Jan 2100 00:00:00 UTC\n{RELEASE}"), "stable"), Ok(()));
+    let expired = read(&format!("Valid-Until: Sat, 1 Jan 2022 00:00:00 UTC\n{RELEASE}"), "stable");
+    assert!(expired.unwrap_err().contains("expired at 2022-01-01"));
+    assert!(read("Components: main\nSHA256:\n", "stable").unwrap_err().contains("Suite"));
+    assert!(read(&RELEASE.replace("SHA256:", "MD5Sum:"), "stable").unwrap_err().contains("SHA256"));
+    let outside = format!("{RELEASE} {} 1 ../../etc/passwd\n", "0".repeat(64));
+    assert!(read(&outside, "stable").unwrap_err().contains("passwd"));
 }

@@ -8,7 +8,6 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
 use pgp::types::KeyDetails as _;
-use std::fmt;
 use std::io::Read;
 
 const ARMOR: &[u8] = b"-----BEGIN";
@@ -37,29 +36,9 @@ impl Keyring {
 
     /// Reads a keyring, binary or armoured. Every key in it must be usable: Ed25519, not revoked.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenPgpError> {
-        let wrong = |error: &dyn fmt::Display| OpenPgpError::NotAKey {
-            expected: "an OpenPGP public keyring",
-            reason: error.to_string(),
-        };
-        if bytes.windows(27).any(|window| window == b"BEGIN PGP PRIVATE KEY BLOCK") {
-            return Err(wrong(&"it is a secret key; give the public keyring (the .gpg or .asc beside it)"));
-        }
         // The library's words are about its own insides.
-        let damaged = |_| wrong(&"it is damaged, or holds something else beside keys");
-        let mut keys: Vec<SignedPublicKey> = Vec::new();
-        if bytes.starts_with(ARMOR) {
-            let text = std::str::from_utf8(bytes).map_err(|_| wrong(&"it is armoured, but not text"))?;
-            // `cat a.asc b.asc` makes a keyring of several armoured blocks.
-            let blocks = text.match_indices(KEY_BLOCK).map(|(at, _)| at);
-            let ends = blocks.clone().skip(1).chain([text.len()]);
-            for (begin, end) in blocks.zip(ends) {
-                let (block, _) = SignedPublicKey::from_armor_many(&bytes[begin..end]).map_err(damaged)?;
-                keys.append(&mut block.collect::<Result<_, _>>().map_err(damaged)?);
-            }
-        } else {
-            let found = SignedPublicKey::from_bytes_many(bytes).map_err(damaged)?;
-            keys = found.collect::<Result<_, _>>().map_err(damaged)?;
-        }
+        let damaged = |_| not_a_keyring("it is damaged, or holds something else beside keys");
+        let keys = public_keys(bytes)?.into_iter().collect::<Result<Vec<_>, _>>().map_err(damaged)?;
         if keys.is_empty() {
             return Err(OpenPgpError::EmptyKeyring);
         }
@@ -198,16 +177,47 @@ pub fn time_of_detached(signature: &[u8]) -> Option<Timestamp> {
     Timestamp::from_second(created.as_secs().into()).ok()
 }
 
-fn parse_detached(signature: &[u8]) -> Result<Signature, OpenPgpError> {
-    let parsed = if signature.starts_with(ARMOR) {
-        DetachedSignature::from_armor_many(signature).and_then(|(found, _)| found.collect::<Result<Vec<_>, _>>())
+/// The keys of a keyring, binary or armoured; each as it could be read.
+pub(super) fn public_keys(bytes: &[u8]) -> Result<Vec<Result<SignedPublicKey, pgp::errors::Error>>, OpenPgpError> {
+    if bytes.windows(27).any(|window| window == b"BEGIN PGP PRIVATE KEY BLOCK") {
+        return Err(not_a_keyring("it is a secret key; give the public keyring (the .gpg or .asc beside it)"));
+    }
+    let damaged = |_| not_a_keyring("it is damaged, or holds something else beside keys");
+    if !bytes.starts_with(ARMOR) {
+        return Ok(SignedPublicKey::from_bytes_many(bytes).map_err(damaged)?.collect());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| not_a_keyring("it is armoured, but not text"))?;
+    // `cat a.asc b.asc` makes a keyring of several armoured blocks.
+    let blocks = text.match_indices(KEY_BLOCK).map(|(at, _)| at);
+    let ends = blocks.clone().skip(1).chain([text.len()]);
+    let mut keys = Vec::new();
+    for (begin, end) in blocks.zip(ends) {
+        let (block, _) = SignedPublicKey::from_armor_many(&bytes[begin..end]).map_err(damaged)?;
+        keys.extend(block);
+    }
+    Ok(keys)
+}
+
+fn not_a_keyring(reason: &str) -> OpenPgpError {
+    OpenPgpError::NotAKey { expected: "an OpenPGP public keyring", reason: reason.to_owned() }
+}
+
+/// All signatures of a file, binary or armoured.
+pub(super) fn parse_detached_all(signatures: &[u8]) -> Result<Vec<Signature>, OpenPgpError> {
+    let parsed = if signatures.starts_with(ARMOR) {
+        DetachedSignature::from_armor_many(signatures).and_then(|(found, _)| found.collect::<Result<Vec<_>, _>>())
     } else {
-        DetachedSignature::from_bytes_many(signature).and_then(Iterator::collect)
+        DetachedSignature::from_bytes_many(signatures).and_then(Iterator::collect)
     };
-    let mut parsed =
+    let parsed =
         parsed.map_err(|_| OpenPgpError::NoSignature("it is damaged, or no OpenPGP signature at all".into()))?;
+    Ok(parsed.into_iter().map(|one| one.signature).collect())
+}
+
+fn parse_detached(signature: &[u8]) -> Result<Signature, OpenPgpError> {
+    let mut parsed = parse_detached_all(signature)?;
     match (parsed.pop(), parsed.is_empty()) {
-        (Some(one), true) => Ok(one.signature),
+        (Some(one), true) => Ok(one),
         (Some(_), false) => Err(OpenPgpError::NoSignature("there is more than one where one belongs".into())),
         (None, _) => Err(OpenPgpError::NoSignature("it is empty".into())),
     }

@@ -3,6 +3,7 @@
 //! Bookworm's gpgv, sqv and apt refuse the newer algorithm 27. Any other algorithm is refused here too: no
 //! key, no signature, unknown algorithm, revoked key, each is an error and never a pass.
 
+mod archive;
 mod key_file;
 mod keyring;
 mod lock;
@@ -10,6 +11,7 @@ mod secret;
 mod signing;
 mod signing_keys;
 
+pub use archive::ArchiveKeyring;
 pub use key_file::{KeyDescription, KeyFile, KeyForm};
 pub use keyring::{Keyring, VerifiedText, time_of_detached};
 pub use secret::{LockedKey, SecretKey};

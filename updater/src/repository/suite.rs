@@ -7,6 +7,7 @@ use debian_formats::limits::Limits;
 use debian_formats::names::SuiteName;
 use debian_formats::openpgp::Keyring;
 use debian_formats::packages::{IndexError, PackageEntry};
+use debian_formats::packed::unpacked;
 use debian_formats::release::{IndexFile, ReleaseError, VerifiedRelease};
 use debian_formats::{Architecture, PackageName};
 use jiff::Timestamp;
@@ -101,13 +102,6 @@ fn fetch_packages(
 fn unpack(bytes: &[u8], path: &str, size: u64) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     // One byte more than promised, so that too much is noticed.
-    let bound = size.saturating_add(1);
-    if path.ends_with(".xz") {
-        liblzma::read::XzDecoder::new(bytes).take(bound).read_to_end(&mut text)?;
-    } else if path.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes).take(bound).read_to_end(&mut text)?;
-    } else {
-        text.extend_from_slice(bytes);
-    }
+    unpacked(path, bytes)?.take(size.saturating_add(1)).read_to_end(&mut text)?;
     Ok(text)
 }
