@@ -17,6 +17,12 @@ pub fn package_path(suite: &str, package: &str) -> String {
     format!("{SUITES_PATH}/{suite}/contents/{package}")
 }
 
+/// `POST` withdraws many packages at once, as a [`Withdrawal`] says.
+#[must_use]
+pub fn withdrawals_path(suite: &str) -> String {
+    format!("{SUITES_PATH}/{suite}/withdrawals")
+}
+
 /// `PUT` sets a [`Phase`].
 #[must_use]
 pub fn phase_path(suite: &str, package: &str) -> String {
@@ -137,6 +143,23 @@ pub struct Promotion {
     /// Absent: every architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
+}
+
+/// Packages that shall leave a suite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawal {
+    /// Their SHA-256, lower-case hex; what the suite does not hold is passed over.
+    pub packages: Vec<String>,
+}
+
+/// The answer to a [`Withdrawal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Of which suite.
+    pub suite: String,
+    /// How many packages left it.
+    pub withdrawn: usize,
 }
 
 /// The packages that a request changed.

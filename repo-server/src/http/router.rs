@@ -22,6 +22,9 @@ pub(crate) enum Surface {
 /// No other request of the API is longer, in bytes.
 const LONGEST_REQUEST: usize = 64 << 10;
 
+/// Of tens of thousands of packages.
+const LONGEST_LIST: usize = 4 << 20;
+
 pub(crate) fn router(state: ServerState) -> Router {
     let repository = Router::new()
         .route("/debian/repository.gpg", get(debian::keyring))
@@ -47,8 +50,16 @@ fn api() -> Router<ServerState> {
         .route("/api/v1/suites/{suite}/imports", post(imports::import))
         // The upload is bounded where it is written.
         .layer(DefaultBodyLimit::disable())
+        .merge(lists())
         .merge(small_requests())
         .layer(from_fn(unbroken::run))
+}
+
+/// Requests that name many packages.
+fn lists() -> Router<ServerState> {
+    Router::new()
+        .route("/api/v1/suites/{suite}/withdrawals", post(suites::withdraw_many))
+        .layer(DefaultBodyLimit::max(LONGEST_LIST))
 }
 
 fn small_requests() -> Router<ServerState> {

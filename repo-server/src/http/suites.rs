@@ -12,7 +12,9 @@ use axum::http::StatusCode;
 use debian_formats::names::SuiteName;
 use fleet_protocol::access::SuiteAccess;
 use fleet_protocol::audit::Outcome;
-use fleet_protocol::suites::{Changed, Phase, Promotion, Retention, SuiteContents, SuiteInfo, SuiteList, SuitePackage};
+use fleet_protocol::suites::{
+    Changed, Phase, Promotion, Retention, SuiteContents, SuiteInfo, SuiteList, SuitePackage, Withdrawal, Withdrawn,
+};
 use serde::Deserialize;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -115,6 +117,23 @@ pub(super) async fn withdraw(
     let selection = selection(&package, query.version.as_deref(), query.architecture.as_deref())?;
     let gone = state.repository.withdraw(&suite, &selection).await?;
     Ok(note(&state, &caller, "suite.withdraw", &suite, &gone, String::new()).await)
+}
+
+/// `POST /api/v1/suites/<suite>/withdrawals`
+pub(super) async fn withdraw_many(
+    State(state): State<ServerState>,
+    Path(suite): Path<String>,
+    caller: Caller,
+    Json(Withdrawal { packages }): Json<Withdrawal>,
+) -> Result<axum::Json<Withdrawn>, Problem> {
+    let suite = known_suite(&state, &suite)?;
+    caller.require(Action::ChangeSuite(&suite))?;
+    let withdrawn = state.repository.withdraw_many(&suite, &packages.into_iter().collect()).await?;
+    if withdrawn > 0 {
+        let detail = format!("{withdrawn} packages at once");
+        state.audit.record(caller.entry("suite.withdraw", suite.as_str(), detail, Outcome::Done)).await;
+    }
+    Ok(axum::Json(Withdrawn { suite: suite.to_string(), withdrawn }))
 }
 
 /// `PUT /api/v1/suites/<suite>/contents/<package>/phase?version=&architecture=`

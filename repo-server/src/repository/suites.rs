@@ -52,6 +52,32 @@ impl Repository {
         self.change_selected(suite, suite, selection, remove).await
     }
 
+    /// Takes packages of these SHA-256 out of a suite, all in one publication; gives how many it held.
+    pub(crate) async fn withdraw_many(
+        self: &Arc<Self>,
+        suite: &SuiteName,
+        packages: &BTreeSet<String>,
+    ) -> Result<usize, PublishError> {
+        self.suite(suite).ok_or_else(|| PublishError::UnknownSuite(suite.clone()))?;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let held = self.store.suite_hashes(suite).await?;
+            let gone = held.intersection(packages);
+            let changes: Vec<Change> =
+                gone.map(|package| Change::Remove { package: package.as_str().into() }).collect();
+            let count = changes.len();
+            if count == 0 {
+                return Ok(0);
+            }
+            match self.submit(suite, changes).await {
+                Ok(()) => return Ok(count),
+                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Puts packages of a suite into another one, exactly as they are; gives those that were not there before.
     pub(crate) async fn promote(
         self: &Arc<Self>,
