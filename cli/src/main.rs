@@ -11,7 +11,9 @@ mod report;
 mod secret;
 mod server;
 mod signing_keys;
+mod tar_stream;
 mod upload;
+mod upstream;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;

@@ -214,6 +214,11 @@ fn check_address(address: &str) -> Result<Scheme> {
     }
 }
 
+/// The roots that the system trusts.
+pub(crate) fn system_roots() -> Result<Vec<Certificate<'static>>> {
+    read_roots(None)
+}
+
 fn read_roots(ca: Option<&Path>) -> Result<Vec<Certificate<'static>>> {
     let path = ca.unwrap_or(Path::new(SYSTEM_ROOTS));
     let hint = if ca.is_some() { "--ca names no readable file" } else { "install ca-certificates, or give --ca" };

@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test bench must stop the test, and say where")]
 
+pub mod archive;
 pub mod debian_root;
 pub mod device;
 pub mod hostile;
@@ -14,6 +15,7 @@ pub mod repository;
 pub mod server;
 pub mod tree;
 
+pub use archive::{Archive, plain_deb};
 pub use debian_root::DebianRoot;
 pub use device::Device;
 pub use hostile::HostileServer;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 26] = [
+const NEEDED: [&str; 27] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -31,6 +31,7 @@ const NEEDED: [&str; 26] = [
     "python3-debian",
     "python3-venv",
     "python3-yaml",
+    "reprepro",
     "sqv",
     "systemd",
     "time",
