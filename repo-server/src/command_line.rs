@@ -46,6 +46,12 @@ Example:
   debfleet-server key list --data /var/lib/debfleet-server
   debfleet-server key retire 0123456789ABCDEF0123456789ABCDEF01234567 --data /var/lib/debfleet-server";
 
+const CERTIFICATE_EXAMPLES: &str = "\
+Example:
+  debfleet-server certificate revoke lamp-1.pem --data /var/lib/debfleet-server
+  debfleet-server certificate revoke 5B:3C:90:1F --data /var/lib/debfleet-server
+  debfleet-server certificate list --data /var/lib/debfleet-server";
+
 const TOKEN_EXAMPLES: &str = "\
 Example, when the admin token is lost:
   debfleet-server token create --data /var/lib/debfleet-server --role admin";
@@ -76,6 +82,9 @@ pub(crate) enum Command {
     /// Replace the key that signs the repository, while devices go on
     #[command(subcommand, after_help = KEY_EXAMPLES)]
     Key(KeyCommand),
+    /// Take a device's client certificate its right to read what is only for devices
+    #[command(subcommand, after_help = CERTIFICATE_EXAMPLES)]
+    Certificate(CertificateCommand),
     /// Make tokens on the server itself, for when no admin token is at hand
     #[command(subcommand)]
     Token(TokenCommand),
@@ -104,6 +113,23 @@ pub(crate) enum KeyCommand {
     ///
     /// Devices that know no other key refuse the repository from then on. The secret half is kept in the data folder.
     Retire(RetireOptions),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CertificateCommand {
+    /// List the certificates that were revoked
+    List(DataOptions),
+    /// Have a certificate count no longer, at once and for good; the server may be running
+    Revoke(RevokeOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct RevokeOptions {
+    /// Its serial number in hex, or a file that holds it
+    #[arg(value_name = "SERIAL|FILE")]
+    pub(crate) certificate: String,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
 }
 
 /// Which server's data a command is about.

@@ -6,14 +6,17 @@ mod manual;
 use anyhow::Context as _;
 use clap::Parser as _;
 use command_line::{
-    BackendOptions, BackupOptions, Command, CommandLine, DataOptions, InitOptions, KeyCommand, RestoreOptions,
-    RetireOptions, ServeOptions, TokenCommand, TokenOptions,
+    BackendOptions, BackupOptions, CertificateCommand, Command, CommandLine, DataOptions, InitOptions, KeyCommand,
+    RestoreOptions, RetireOptions, RevokeOptions, ServeOptions, TokenCommand, TokenOptions,
 };
 use jiff::Timestamp;
 use repo_server::backup::{Copied, back_up, restore};
 use repo_server::config::{Backends, RawSettings, Settings, SettingsSource};
 use repo_server::init::{FIRST_SUITE, Initialised, init};
-use repo_server::local::{KeyUse, create_token, list_keys, retire_key, rotate_key};
+use repo_server::local::{
+    KeyUse, RevokedCertificate, create_token, list_keys, retire_key, revoke_certificate, revoked_certificates,
+    rotate_key,
+};
 use repo_server::logging::{self, LogFilter, LogFormat};
 use repo_server::serve::{Start, serve};
 use repo_server::sockets::Inherited;
@@ -62,6 +65,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             Command::Init(options) => run_init(options).await,
             Command::Token(TokenCommand::Create(options)) => run_token_create(options).await,
             Command::Key(command) => run_key(command).await,
+            Command::Certificate(command) => run_certificate(command).await,
             Command::Backup(options) => run_backup(options).await,
             Command::Restore(options) => run_restore(options).await,
         }
@@ -91,13 +95,9 @@ async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
 }
 
 async fn run_key(command: KeyCommand) -> anyhow::Result<()> {
-    let read = |options: DataOptions| {
-        let DataOptions { data, backends, config } = options;
-        settings(RawSettings { data, ..given(backends) }, config.as_deref())
-    };
     match command {
         KeyCommand::List(options) => {
-            for key in list_keys(&read(options)?).context("could not list the repository keys")? {
+            for key in list_keys(&settings_of(options)?).context("could not list the repository keys")? {
                 let role = match key.role {
                     KeyUse::Signs => "signs",
                     KeyUse::Retired => "retired",
@@ -107,7 +107,7 @@ async fn run_key(command: KeyCommand) -> anyhow::Result<()> {
             }
         }
         KeyCommand::Rotate(options) => {
-            let settings = read(options)?;
+            let settings = settings_of(options)?;
             let new = rotate_key(&settings, Timestamp::now()).await.context("could not make a new repository key")?;
             let old = list_keys(&settings)?.into_iter().find(|key| key.fingerprint != new.to_string());
             say(&format!(
@@ -118,7 +118,7 @@ async fn run_key(command: KeyCommand) -> anyhow::Result<()> {
             ));
         }
         KeyCommand::Retire(RetireOptions { fingerprint, data }) => {
-            let settings = read(data)?;
+            let settings = settings_of(data)?;
             let kept = retire_key(&settings, &fingerprint).await.context("could not retire the repository key")?;
             say(&format!(
                 "It signs no more as soon as the server knows it: `systemctl reload debfleet-server`, or SIGHUP.\n\
@@ -128,6 +128,31 @@ async fn run_key(command: KeyCommand) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+async fn run_certificate(command: CertificateCommand) -> anyhow::Result<()> {
+    match command {
+        CertificateCommand::List(options) => {
+            let listed = revoked_certificates(&settings_of(options)?).await;
+            for RevokedCertificate { serial, subject, at } in listed.context("could not list revoked certificates")? {
+                say(format!("{serial}  {at}  {}", printable(&subject)).trim_end());
+            }
+        }
+        CertificateCommand::Revoke(RevokeOptions { certificate, data }) => {
+            let revoked = revoke_certificate(&settings_of(data)?, &certificate, Timestamp::now()).await;
+            let (RevokedCertificate { serial, subject, at }, counted) =
+                revoked.context("could not revoke the certificate")?;
+            let whose = if subject.is_empty() { String::new() } else { format!(" of {}", printable(&subject)) };
+            let before = if counted { String::new() } else { format!("; it was revoked already, at {at}") };
+            say(&format!("The certificate {serial}{whose} counts no longer{before}."));
+        }
+    }
+    Ok(())
+}
+
+/// What others wrote, without what could steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 async fn run_backup(options: BackupOptions) -> anyhow::Result<()> {
@@ -210,6 +235,11 @@ fn given(backends: BackendOptions) -> RawSettings {
 fn settings(flags: RawSettings, config: Option<&Path>) -> anyhow::Result<Settings> {
     let file = config.map(RawSettings::from_file).transpose()?.unwrap_or_default();
     Ok(flags.over(file).check(&[])?)
+}
+
+fn settings_of(options: DataOptions) -> anyhow::Result<Settings> {
+    let DataOptions { data, backends, config } = options;
+    settings(RawSettings { data, ..given(backends) }, config.as_deref())
 }
 
 fn describe(made: &Initialised, settings: &Settings) -> String {

@@ -69,7 +69,7 @@ impl Front {
             Box::new(Line { method, path, client, id: id.clone(), began })
         });
         request.extensions_mut().insert(client);
-        request.extensions_mut().insert(Peer { address: client.address, ..peer });
+        request.extensions_mut().insert(behind_proxies(&self.proxies, peer, client));
         let work = self.router.clone().oneshot(request.map(Body::new));
         let answered = if route == INDEX {
             // Read from memory; there is nothing to log that would need the id.
@@ -120,6 +120,12 @@ fn client(proxies: &TrustedProxies, peer: IpAddr, scheme: Scheme, headers: &Head
         _ => scheme,
     };
     Client { address, scheme }
+}
+
+/// Who asks, for those who decide about access. What a proxy shows of itself says nothing about those behind it.
+fn behind_proxies(proxies: &TrustedProxies, peer: Peer, client: Client) -> Peer {
+    let certificate = peer.certificate.filter(|_| !proxies.trusts(peer.address));
+    Peer { address: client.address, certificate }
 }
 
 /// The id that the client gave, if it can be put into a log and a header as it is.

@@ -81,11 +81,14 @@ async fn identify(state: &ServerState, visitor: Visitor<'_>) -> Result<Reader, P
         ));
     }
     let Visitor { headers, peer } = visitor;
-    if peer.is_some_and(|peer| peer.certified) {
-        return Ok(Reader::Device);
+    let mut without_secret = Ok(Reader::Stranger);
+    if let Some(serial) = peer.and_then(|peer| peer.certificate) {
+        let Some(at) = state.access.certificates.revoked_at(serial).await? else { return Ok(Reader::Device) };
+        let detail = format!("the client certificate {serial} was revoked at {at}; a new one is needed");
+        without_secret = Err(Problem::unauthenticated(Challenge::Basic, detail));
     }
     let Some(secret) = basic_password(headers).or_else(|| bearer_token(headers).map(str::to_owned)) else {
-        return Ok(Reader::Stranger);
+        return without_secret;
     };
     match state.access.admit(&secret, address_of(peer.as_ref()), Timestamp::now()).await {
         Ok(token) => Ok(Reader::Holder(token.grant)),

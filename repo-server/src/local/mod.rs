@@ -1,9 +1,11 @@
 //! What is done on the server's own data, by whoever may write it. The server may run meanwhile: the database takes a
 //! second writer, and other files are exchanged whole.
 
+mod certificate;
 mod repository_key;
 mod token;
 
+pub use certificate::{RevokedCertificate, revoke_certificate, revoked_certificates};
 pub use repository_key::{KeyUse, ListedKey, list_keys, retire_key, rotate_key};
 pub use token::create_token;
 pub(crate) use token::first_token;
@@ -37,7 +39,7 @@ pub enum LocalError {
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// There can be no such token.
+    /// There can be no such token or certificate.
     #[error("{0}")]
     Refused(String),
     /// The database failed.

@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod backends;
 mod backup;
+mod certificates;
 mod commands;
 mod durability;
 mod keys;

@@ -7,6 +7,7 @@ mod stall_guard;
 pub(crate) use peer::Peer;
 
 use super::exchange::Front;
+use crate::access::Serial;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -178,14 +179,15 @@ async fn serve_connection(
     // Small answers go out at once; a socket that cannot be told so still works.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => speak_http(stream, Peer { address, certified: false }, false, front, watcher).await,
+        None => speak_http(stream, Peer { address, certificate: None }, false, front, watcher).await,
         Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;
                 let http2 = session.alpn_protocol() == Some(HTTP2);
-                // The handshake has verified whatever certificate there is.
-                let certified = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
-                speak_http(stream, Peer { address, certified }, http2, front, watcher).await;
+                // The handshake has verified whatever certificate there is. One that could not be revoked does not count.
+                let shown = session.peer_certificates().and_then(|chain| Serial::of_certificate(chain.first()?));
+                let certificate = shown.map(|(serial, _)| serial);
+                speak_http(stream, Peer { address, certificate }, http2, front, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),

@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection, and how many connections each remote party holds.
 
-use crate::access::Origin;
+use crate::access::{Origin, Serial};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
-    /// Whether it showed a client certificate of the fleet CA. A handshake with any other one fails.
-    pub(crate) certified: bool,
+    /// The client certificate of the fleet CA that it showed. A handshake with any other one fails.
+    pub(crate) certificate: Option<Serial>,
 }
 
 /// Counts the open connections of each remote party. There are never more entries than connections.
