@@ -35,9 +35,7 @@ impl Reloader {
         match self.source.read() {
             Ok(settings) => self.take_over(&settings),
             Err(error) => {
-                // TOML's errors have several lines; a line of the log is one.
-                let error = error.to_string();
-                tracing::error!(error, "could not reload the settings; those of before stay");
+                tracing::error!(%error, "could not reload the settings; those of before stay");
             }
         }
         match self.repository.reload_package_keys() {

@@ -20,6 +20,9 @@ const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFI
 /// The largest package that may be taken in, in MiB: devices would refuse larger ones.
 const MOST_MIB: u64 = Limits::DEFAULT.deb_bytes >> 20;
 
+/// Keys of the file whose values nobody else is to see.
+const SECRETS: [&str; 2] = ["database", "storage-secret-access-key"];
+
 /// Settings as one source gives them, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -162,12 +165,14 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The configuration file is wrong.
-    #[error("configuration file {path}: {source}")]
+    #[error("configuration file {path}, line {line}: {problem}")]
     Syntax {
         /// The file.
         path: PathBuf,
+        /// Counted from 1.
+        line: usize,
         /// What is wrong.
-        source: toml::de::Error,
+        problem: String,
     },
     /// Nobody said where the data is.
     #[error("no data folder given; use --data DIR, DEBFLEET_SERVER_DATA, or `data` in the configuration file")]
@@ -235,7 +240,7 @@ impl RawSettings {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: path.to_owned(), source })
+        toml::from_str(&text).map_err(|error| syntax(path, &text, &error))
     }
 
     /// These settings, with those of `weaker` where these say nothing.
@@ -309,6 +314,19 @@ impl RawSettings {
     }
 }
 
+/// The library's own words would show the line, and with it perhaps a password, to whoever reads the log.
+fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count();
+    let holds_secret = |line: &&str| SECRETS.iter().any(|key| line.trim_start().starts_with(key));
+    let problem = match text.lines().nth(line).filter(holds_secret) {
+        Some(_) => "the value cannot be read; write it as text in quotes".to_owned(),
+        None => error.message().to_owned(),
+    };
+    ConfigError::Syntax { path: path.to_owned(), line: line + 1, problem }
+}
+
 /// Whether a certificate can carry this name.
 pub(crate) fn is_certificate_name(name: &str) -> bool {
     let is_label = |label: &str| {
@@ -340,6 +358,29 @@ mod tests {
         assert_eq!(settings.http, Some("127.0.0.1:1".parse().unwrap()));
         assert_eq!(settings.https, Some("[::1]:2".parse().unwrap()));
         assert_eq!(settings.host_names, ["a"]);
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_named_without_its_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.toml");
+        let error = |text: &str| {
+            durable_files::replace(&path, text.as_bytes(), 0o600).unwrap();
+            RawSettings::from_file(&path).unwrap_err().to_string()
+        };
+        for wrong in [
+            "data = '/d'\ndatabase = postgres://me:hush@db/fleet\n",
+            "data = '/d'\ndatabse = 'postgres://me:hush@db/fleet'\n",
+            "data = '/d'\n  storage-secret-access-key = hush\n",
+            "data = '/d'\nstorage-secret-access-key = 'hush\n",
+            "data = '/d'\nstorage-secret-key = 'hush'\n",
+        ] {
+            let told = error(wrong);
+            assert!(told.contains("line 2") && !told.contains("hush"), "{wrong}{told}");
+        }
+        assert!(!error("storage-secret-access-key = 4711").contains("4711"));
+        let told = error("data = '/d'\n\nlgo = 'info'\n");
+        assert!(told.contains("server.toml, line 3: unknown field `lgo`") && told.lines().count() == 1, "{told}");
     }
 
     #[test]
