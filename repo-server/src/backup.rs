@@ -9,7 +9,7 @@ use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError};
 use crate::storage::{Key, StorageError};
 use debian_formats::checksums::Sha256Hasher;
-use durable_files::{DurableError, Replacement};
+use durable_files::{DurableError, Lock, Replacement};
 use sqlx::{Connection as _, Row as _};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -63,7 +63,7 @@ pub enum BackupError {
         source: io::Error,
     },
     /// A package is gone.
-    #[error("{0} is missing, although the database names it; if it was removed only now, begin again")]
+    #[error("{0} is missing, although the tables name it; put it back from another backup")]
     Missing(PathBuf),
     /// A package is not what it was.
     #[error("{0} is damaged: it is not the package that was published; take another backup")]
@@ -87,6 +87,8 @@ struct Package {
     key: Key,
     sha256: String,
     size: u64,
+    /// Whether a suite holds it.
+    is_held: bool,
 }
 
 /// Copies everything that the server knows to `to`, whose packages are hard links where that can be.
@@ -104,14 +106,15 @@ pub async fn back_up(settings: &Settings, to: &Path) -> Result<Copied, BackupErr
     }
     // The keys are in it.
     durable_files::create_dir(to.root(), 0o700)?;
-    begin(&to, "backup")?;
+    let _lock = begin(&to, "backup")?;
     let copy = Replacement::new(&to.database())?;
     database::copy(&from.database(), copy.path()).await?;
     copy.commit(0o600)?;
     copy_keys(&from, &to)?;
-    let packages = packages_of(&to).await?;
+    let mut packages = packages_of(&to).await?;
     let bucket = settings.backends.bucket.as_ref().map(ToString::to_string);
     if bucket.is_none() {
+        let mut removed = BTreeSet::new();
         let mut folders = BTreeSet::new();
         for package in &packages {
             let target = to.root().join(package.key.as_str());
@@ -119,8 +122,14 @@ pub async fn back_up(settings: &Settings, to: &Path) -> Result<Copied, BackupErr
             if folders.insert(folder.clone()) {
                 durable_files::create_dir(&folder, 0o755)?;
             }
-            link(&from.root().join(package.key.as_str()), &target)?;
+            match link(&from.root().join(package.key.as_str()), &target) {
+                // The server may have removed it since the tables were copied, and only such a one.
+                Err(BackupError::Missing(_)) if !package.is_held => drop(removed.insert(package.sha256.clone())),
+                linked => linked?,
+            }
         }
+        forget(&to, &removed).await?;
+        packages.retain(|package| !removed.contains(&package.sha256));
         folders.iter().try_for_each(|folder| durable_files::sync_dir(folder))?;
         link_indexes(&from.indexes(), &to.indexes())?;
     }
@@ -141,7 +150,7 @@ pub async fn restore(from: &Path, settings: &Settings) -> Result<Copied, BackupE
         return Err(BackupError::NotEmpty(to.root().to_owned()));
     }
     durable_files::create_dir(to.root(), 0o755)?;
-    begin(&to, "restore")?;
+    let _lock = begin(&to, "restore")?;
     durable_files::create_dir(&to.pool(), 0o755)?;
     durable_files::create_dir(&to.indexes(), 0o755)?;
     durable_files::create_dir(&to.incoming(), 0o700)?;
@@ -172,11 +181,17 @@ fn state_of(dir: &DataDir) -> Result<DataDirState, BackupError> {
     dir.state().map_err(|source| BackupError::Read { path: dir.root().to_owned(), source })
 }
 
-/// Marks a folder as unfinished and takes away what an attempt before left in it.
-fn begin(dir: &DataDir, command: &str) -> Result<(), BackupError> {
+/// Marks a folder as unfinished and takes away what an attempt before left in it. One that is still at it is left alone.
+fn begin(dir: &DataDir, command: &str) -> Result<Lock, BackupError> {
+    let lock = Lock::acquire(&dir.lock())?;
+    // Looked at again now that nobody else can fill it.
+    if state_of(dir)? == DataDirState::Initialised {
+        return Err(BackupError::NotEmpty(dir.root().to_owned()));
+    }
     let mark = format!("debfleet-server {command} has not finished here.\n");
     durable_files::replace(&dir.unfinished_init(), mark.as_bytes(), 0o644)?;
-    Ok(dir.remove_parts()?)
+    dir.remove_parts()?;
+    Ok(lock)
 }
 
 /// What the tables name, if they are whole.
@@ -189,16 +204,33 @@ async fn packages_of(dir: &DataDir) -> Result<Vec<Package>, BackupError> {
     if check != "ok" {
         return Err(BackupError::DamagedDatabase(path.clone(), check));
     }
-    let rows = sqlx::query("SELECT filename, sha256, size FROM packages ORDER BY filename");
+    let rows = sqlx::query(
+        "SELECT filename, sha256, size, (SELECT COUNT(*) FROM suite_packages s WHERE s.sha256 = packages.sha256) \
+         FROM packages ORDER BY filename",
+    );
     let rows = rows.fetch_all(&mut database).await.map_err(fail)?;
     database.close().await.map_err(fail)?;
     let package = |row: &sqlx::any::AnyRow| {
         let filename: String = row.try_get(0).map_err(fail)?;
         let size: i64 = row.try_get(2).map_err(fail)?;
         let size = u64::try_from(size).unwrap_or_default();
-        Ok(Package { key: filename.parse()?, sha256: row.try_get(1).map_err(fail)?, size })
+        let holders: i64 = row.try_get(3).map_err(fail)?;
+        Ok(Package { key: filename.parse()?, sha256: row.try_get(1).map_err(fail)?, size, is_held: holders > 0 })
     };
     rows.iter().map(package).collect()
+}
+
+/// Takes packages out of the tables of a backup that no suite holds.
+async fn forget(dir: &DataDir, packages: &BTreeSet<String>) -> Result<(), BackupError> {
+    let path = dir.database();
+    let fail = |source| DatabaseError::Open { place: path.display().to_string(), source };
+    let mut database = database::connect(&path).await?;
+    for sha256 in packages {
+        for statement in ["DELETE FROM package_contents WHERE sha256 = $1", "DELETE FROM packages WHERE sha256 = $1"] {
+            sqlx::query(statement).bind(sha256).execute(&mut database).await.map_err(fail)?;
+        }
+    }
+    Ok(database.close().await.map_err(fail)?)
 }
 
 /// Readers may have seen a Release since the backup was made, and take none with an earlier Date for new. With this the
