@@ -52,20 +52,16 @@ impl Repository {
         self.store.retention(suite).await?.ok_or_else(|| PublishError::UnknownSuite(suite.clone()))
     }
 
-    /// Sets what a suite keeps, and withdraws what goes at once; gives how many packages went.
-    pub(crate) async fn retain(
-        self: &Arc<Self>,
-        suite: &SuiteName,
-        retention: Retention,
-    ) -> Result<usize, PublishError> {
+    /// Sets what a suite keeps; what goes is [withdrawn](Self::withdraw_expired) later.
+    pub(crate) async fn set_retention(&self, suite: &SuiteName, retention: Retention) -> Result<(), PublishError> {
         if self.store.is_frozen(suite).await? {
             return Err(PublishError::Frozen(suite.clone()));
         }
-        self.store.set_retention(suite, retention).await?;
-        self.withdraw_expired(suite).await
+        Ok(self.store.set_retention(suite, retention).await?)
     }
 
-    async fn withdraw_expired(self: &Arc<Self>, suite: &SuiteName) -> Result<usize, PublishError> {
+    /// Withdraws what a suite does not keep; gives how many packages went.
+    pub(crate) async fn withdraw_expired(self: &Arc<Self>, suite: &SuiteName) -> Result<usize, PublishError> {
         let retention = self.retention(suite).await?;
         if retention.is_unlimited() {
             return Ok(0);

@@ -177,6 +177,25 @@ fn what_a_suite_does_not_keep_goes_and_leaves_the_pool_when_no_index_names_it() 
 }
 
 #[test]
+fn what_a_suite_keeps_is_noted_also_where_nothing_can_be_withdrawn_now() {
+    let site = Site::new();
+    let server = site.start();
+    for version in ["1.0", "2.0"] {
+        server.publish(&hi(version).signed_by(&site.package_key)).published();
+    }
+    let set =
+        |versions| server.ask("PUT", "/api/v1/suites/stable/retention", Some(json!({ "versions": versions }))).status;
+    let noted = || server.audit("").entries.into_iter().map(|entry| entry.action).take(2).collect::<Vec<_>>();
+    site.tamper(&["ALTER TABLE generation_files RENAME TO hidden"]);
+    assert_eq!(set(1), 500);
+    assert_eq!(noted(), ["suite.retention", "package.publish"]);
+    site.tamper(&["ALTER TABLE hidden RENAME TO generation_files"]);
+    assert_eq!(set(1), 200);
+    assert_eq!(noted(), ["suite.withdraw", "suite.retention"]);
+    assert_eq!(server.check_suite(), names(&["hi 2.0"]));
+}
+
+#[test]
 fn an_import_takes_what_is_good_and_tells_what_is_not() {
     let site = Site::new();
     let server = site.start();
