@@ -22,6 +22,7 @@ pub fn suite_access_path(suite: &str) -> String {
 
 /// What a token's holder is. Each may do what those below it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// May read, also the suites that are only for devices. A device's password is such a token.
@@ -71,70 +72,89 @@ impl FromStr for Role {
 
 /// What a new token shall be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NewToken {
     /// Who or what will hold it, for people to read.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[^\\p{Cc}]*[^\\p{Cc}\\s][^\\p{Cc}]*$", example = "ci")
+    )]
     pub name: String,
     /// What it may do.
     pub role: Role,
     /// The only suites that a publisher or viewer may publish in or read; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::openapi::SuiteName>>, nullable = false, min_items = 1, max_items = 64))]
     pub suites: Option<Vec<String>>,
     /// When it ends; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "2027-12-31T00:00:00Z"))]
     pub expires_at: Option<Timestamp>,
 }
 
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct TokenInfo {
     /// What it is revoked by.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::TokenId))]
     pub id: String,
     /// Who or what holds it.
+    #[cfg_attr(feature = "openapi", schema(example = "ci"))]
     pub name: String,
     /// What it may do.
     pub role: Role,
     /// The only suites it counts for; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::openapi::SuiteName>>, nullable = false))]
     pub suites: Option<Vec<String>>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub revoked_at: Option<Timestamp>,
     /// When it was last used, give or take an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub last_used_at: Option<Timestamp>,
 }
 
 /// The answer to a token's creation, the only one that holds the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct CreatedToken {
     /// The token.
     #[serde(flatten)]
     pub token: TokenInfo,
     /// What its holder sends.
+    #[cfg_attr(feature = "openapi", schema(example = "dft_…"))]
     pub secret: String,
 }
 
 /// Some of the tokens, in the order of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct TokenPage {
     /// The tokens.
     pub tokens: Vec<TokenInfo>,
     /// Where the next page begins, as `?after=`; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub next: Option<String>,
 }
 
 /// Who may read a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ReadAccess {
     /// Everybody.
@@ -178,6 +198,7 @@ impl FromStr for ReadAccess {
 
 /// A suite's access, asked for or set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SuiteAccess {
     /// Who may read it.

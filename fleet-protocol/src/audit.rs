@@ -10,6 +10,7 @@ pub const AUDIT_PATH: &str = "/api/v1/audit";
 
 /// How a change ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was made.
@@ -53,24 +54,32 @@ impl FromStr for Outcome {
 
 /// One change: who, when, what, from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AuditEntry {
     /// Where it stands in the log; `?before=` takes it.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]+$", example = "00064a7c1f5d9e20a1b2c3d4"))]
     pub id: String,
     /// When.
     pub at: Timestamp,
     /// Who, by the name that the token had then.
+    #[cfg_attr(feature = "openapi", schema(example = "ci"))]
     pub actor: String,
     /// The id of the actor's token; absent for whoever worked on the server itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::TokenId>, nullable = false))]
     pub token: Option<String>,
     /// What was done, such as `package.publish`.
+    #[cfg_attr(feature = "openapi", schema(example = "package.publish"))]
     pub action: String,
     /// To what, such as a suite's name.
+    #[cfg_attr(feature = "openapi", schema(example = "stable"))]
     pub subject: String,
     /// More about it; may be empty.
+    #[cfg_attr(feature = "openapi", schema(example = "hi 1.3.0-1 (amd64)"))]
     pub detail: String,
     /// From where: an IP address, or `local`.
+    #[cfg_attr(feature = "openapi", schema(example = "192.0.2.7"))]
     pub remote_address: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -78,11 +87,13 @@ pub struct AuditEntry {
 
 /// Some of the log, the newest entry first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct AuditPage {
     /// The entries.
     pub entries: Vec<AuditEntry>,
     /// Where the next page begins, as `?before=`; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub next: Option<String>,
 }

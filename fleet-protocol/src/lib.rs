@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod audit;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod publishing;
 pub mod suites;
 pub mod update_document;

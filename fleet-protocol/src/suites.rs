@@ -55,13 +55,16 @@ pub fn retention_path(suite: &str) -> String {
 
 /// What a suite keeps of each package. The newest version always stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// So many of the newest versions; 0: all.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub versions: u32,
     /// Older versions for so many days; 0: for ever.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = 90))]
     pub days: u32,
 }
 
@@ -75,88 +78,113 @@ impl Retention {
 
 /// A suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SuiteInfo {
     /// Such as `stable`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::SuiteName))]
     pub name: String,
 }
 
 /// The suites of a server, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SuiteList {
     /// By name.
     pub suites: Vec<SuiteInfo>,
     /// The `after` of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub next: Option<String>,
 }
 
 /// A package in a suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SuitePackage {
     /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PackageName))]
     pub package: String,
     /// Its version.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Version))]
     pub version: String,
     /// Its architecture.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Architecture))]
     pub architecture: String,
     /// Such as `main`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::ComponentName))]
     pub component: String,
     /// Where apt finds it, relative to the repository's root.
+    #[cfg_attr(feature = "openapi", schema(example = "pool/main/h/hi/hi_1.3.0-1_amd64.deb"))]
     pub filename: String,
     /// Lower-case hex.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Sha256))]
     pub sha256: String,
     /// The share of devices that apt gives it to, if not all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, maximum = 99))]
     pub phased: Option<u8>,
 }
 
 /// What a suite holds, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SuiteContents {
     /// By file name.
     pub packages: Vec<SuitePackage>,
     /// The `after` of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub next: Option<String>,
 }
 
 /// A share of the devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
     /// 0 to 100.
+    #[cfg_attr(feature = "openapi", schema(maximum = 100, example = 10))]
     pub percentage: u8,
 }
 
 /// Packages of another suite that a suite shall hold, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Promotion {
     /// The other suite.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::SuiteName, example = "beta"))]
     pub from: String,
     /// The package's name.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PackageName))]
     pub package: String,
     /// Absent: every version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Version>, nullable = false))]
     pub version: Option<String>,
     /// Absent: every architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Architecture>, nullable = false))]
     pub architecture: Option<String>,
 }
 
 /// Packages that shall leave a suite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Withdrawal {
     /// Their SHA-256, lower-case hex; what the suite does not hold is passed over.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Sha256>))]
     pub packages: Vec<String>,
 }
 
 /// The answer to a [`Withdrawal`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Withdrawn {
     /// Of which suite.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::SuiteName))]
     pub suite: String,
     /// How many packages left it.
     pub withdrawn: usize,
@@ -164,8 +192,10 @@ pub struct Withdrawn {
 
 /// The packages that a request changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Changed {
     /// Of which suite.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::SuiteName))]
     pub suite: String,
     /// Which ones; empty if everything was so already.
     pub packages: Vec<SuitePackage>,

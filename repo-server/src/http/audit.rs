@@ -20,7 +20,16 @@ pub(super) struct AuditQuery {
     before: Option<String>,
 }
 
-/// `GET /api/v1/audit?limit=&before=`
+/// The audit log, the newest entry first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "audit",
+    security(("token" = ["operator"])),
+    params(
+    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
+    ("before" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ),
+    responses((status = 200, description = "A page of it", body = AuditPage))
+)]
 pub(super) async fn read(
     State(state): State<ServerState>,
     caller: Caller,

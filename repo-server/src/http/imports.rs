@@ -3,6 +3,7 @@
 use super::body;
 use super::caller::Caller;
 use super::json::Asked;
+use super::openapi::InSuite;
 use super::problem::Problem;
 use super::state::ServerState;
 use super::suites::known_suite;
@@ -17,18 +18,32 @@ use fleet_protocol::publishing::Imported;
 use tokio::sync::mpsc;
 
 /// What may stand behind the question mark.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ImportQuery {
     /// Absent: `main`.
     #[serde(default = "ComponentName::main")]
+    #[param(value_type = fleet_protocol::openapi::ComponentName, required = false)]
     component: ComponentName,
-    /// Whether packages without a signature by a package key are taken in.
+    /// Whether packages without a signature by a package key are taken in, which needs the role admin.
     #[serde(default)]
     unsigned: bool,
 }
 
-/// `POST /api/v1/suites/<suite>/imports?component=<component>&unsigned=<bool>`, a tar of .debs as body.
+/// Publish many packages at once.
+///
+/// Each is checked as if it were published alone; those that are refused are told, and the others are published together.
+#[utoipa::path(
+    post, path = "/api/v1/suites/{suite}/imports", tag = "packages",
+    security(("token" = ["publisher"])),
+    params(InSuite, ImportQuery),
+    request_body(content = Vec<u8>, content_type = "application/x-tar", description = "A tar of .debs"),
+    responses(
+    (status = 200, description = "What became of them", body = Imported), (status = 404, description = "There is no such suite"), (status = 409, description = "The suite is a snapshot, which never changes"),
+    (status = 413, description = "There are too many packages"),
+    )
+)]
 pub(super) async fn import(State(state): State<ServerState>, Path(suite): Path<String>, request: Request) -> Response {
     let (mut head, mut body) = request.into_parts();
     let (caller, suite, query) = match admit(&state, &suite, &mut head).await {

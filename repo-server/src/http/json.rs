@@ -19,7 +19,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match timeout(BODY_TIME, axum::Json::from_request(request, state)).await {
             Ok(Ok(axum::Json(value))) => Ok(Self(value)),
-            Ok(Err(rejection)) => Err(Problem::bad_request(rejection.body_text())),
+            Ok(Err(rejection)) => Err(Problem::bad_body(rejection.status(), rejection.body_text())),
             Err(_) => {
                 let seconds = BODY_TIME.as_secs();
                 Err(Problem::bad_request(format!("the request's body did not come within {seconds} seconds")))

@@ -10,6 +10,7 @@ mod host;
 mod imports;
 mod json;
 pub(crate) mod listener;
+mod openapi;
 mod operations;
 mod pace;
 mod packages;

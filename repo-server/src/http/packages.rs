@@ -2,6 +2,7 @@
 
 use super::body;
 use super::caller::Caller;
+use super::openapi::InSuite;
 use super::problem::Problem;
 use super::state::ServerState;
 use super::suites::known_suite;
@@ -21,15 +22,33 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// What may stand behind the `?`.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct UploadQuery {
     /// Absent: `main`.
     #[serde(default = "ComponentName::main")]
+    #[param(value_type = fleet_protocol::openapi::ComponentName, required = false)]
     component: ComponentName,
 }
 
-/// `POST /api/v1/suites/<suite>/packages?component=<component>`, the .deb as body.
+/// Publish a package.
+///
+/// When the answer comes, the suite has it and readers see it. To send the same package again is safe.
+#[utoipa::path(
+    post, path = "/api/v1/suites/{suite}/packages", tag = "packages",
+    security(("token" = ["publisher"])),
+    params(InSuite, UploadQuery),
+    request_body(content = Vec<u8>, content_type = "application/vnd.debian.binary-package",
+    description = "The .deb, signed by a package key; no longer than the server's `--max-upload`"),
+    responses(
+    (status = 201, description = "It is published", body = Published),
+    (status = 200, description = "The suite held exactly this package already", body = Published), (status = 404, description = "There is no such suite"),
+    (status = 409, description = "The suite is a snapshot; or the name, version and architecture, or the place in the pool, are taken by other content"),
+    (status = 413, description = "It is too large"),
+    (status = 422, description = "It is no package, or not signed by a known key"),
+    )
+)]
 pub(super) async fn publish(
     State(state): State<ServerState>,
     Path(suite): Path<String>,

@@ -57,6 +57,17 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "Bad request", detail)
     }
 
+    /// Of a body that could not be read as what it should be.
+    pub(super) fn bad_body(status: StatusCode, detail: String) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(status, "Body too large", detail),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(status, "Wrong media type", format!("{detail}; send JSON as application/json"))
+            }
+            _ => Self::bad_request(detail),
+        }
+    }
+
     pub(super) fn unauthenticated(challenge: Challenge, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::UNAUTHORIZED, "Not authenticated", detail);
         Self { header: Some(challenge.header()), ..problem }

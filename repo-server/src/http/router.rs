@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, body, debian, imports, operations, packages, pool, suites, tokens, unbroken};
+use super::{audit, body, debian, imports, openapi, operations, packages, pool, suites, tokens, unbroken};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
@@ -64,6 +64,8 @@ fn lists() -> Router<ServerState> {
 
 fn small_requests() -> Router<ServerState> {
     Router::new()
+        .route("/api/v1", get(openapi::read))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/api/v1/suites", get(suites::list).post(suites::create))

@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::json::{Asked, Json};
+use super::openapi::{InSuite, InSuiteOfPackage};
 use super::page::PageQuery;
 use super::problem::Problem;
 use super::state::ServerState;
@@ -18,8 +19,15 @@ use fleet_protocol::suites::{
 use serde::Deserialize;
 use std::fmt::Display;
 use std::str::FromStr;
+use utoipa::IntoParams;
 
-/// `GET /api/v1/suites/<suite>/access`
+/// Who may read a suite.
+#[utoipa::path(
+    get, path = "/api/v1/suites/{suite}/access", tag = "suites",
+    security(("token" = ["viewer"])),
+    params(InSuite),
+    responses((status = 200, description = "Who may", body = SuiteAccess), (status = 404, description = "There is no such suite"),)
+)]
 pub(super) async fn access(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -31,7 +39,13 @@ pub(super) async fn access(
     Ok(axum::Json(SuiteAccess { access }))
 }
 
-/// `PUT /api/v1/suites/<suite>/access`
+/// Say who may read a suite.
+#[utoipa::path(
+    put, path = "/api/v1/suites/{suite}/access", tag = "suites",
+    security(("token" = ["operator"])),
+    params(InSuite), request_body = SuiteAccess,
+    responses((status = 200, description = "It is so, in every server process", body = SuiteAccess), (status = 404, description = "There is no such suite"),)
+)]
 pub(super) async fn set_access(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -50,7 +64,16 @@ pub(super) async fn set_access(
 /// Suites on a page.
 const SUITES_PAGE: u16 = 100;
 
-/// `GET /api/v1/suites?limit=&after=`: those that the caller may read.
+/// The suites that the token may read.
+#[utoipa::path(
+    get, path = "/api/v1/suites", tag = "suites",
+    security(("token" = ["viewer"])),
+    params(
+    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ),
+    responses((status = 200, description = "A page of them", body = SuiteList))
+)]
 pub(super) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
@@ -64,7 +87,18 @@ pub(super) async fn list(
     Ok(axum::Json(SuiteList { suites, next }))
 }
 
-/// `POST /api/v1/suites`
+/// Make a suite.
+///
+/// Devices can subscribe to it at once.
+#[utoipa::path(
+    post, path = "/api/v1/suites", tag = "suites",
+    security(("token" = ["operator"])),
+    request_body = SuiteInfo,
+    responses(
+    (status = 201, description = "It was made", body = SuiteInfo),
+    (status = 200, description = "It was there already", body = SuiteInfo),
+    )
+)]
 pub(super) async fn create(
     State(state): State<ServerState>,
     caller: Caller,
@@ -82,7 +116,16 @@ pub(super) async fn create(
 /// Packages on a page.
 const CONTENTS_PAGE: u16 = 500;
 
-/// `GET /api/v1/suites/<suite>/contents?limit=&after=`
+/// What a suite holds.
+#[utoipa::path(
+    get, path = "/api/v1/suites/{suite}/contents", tag = "packages",
+    security(("token" = ["viewer"])),
+    params(InSuite,
+    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 500, nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ),
+    responses((status = 200, description = "A page of packages, by file name", body = SuiteContents), (status = 404, description = "There is no such suite"),)
+)]
 pub(super) async fn contents(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -98,14 +141,27 @@ pub(super) async fn contents(
 }
 
 /// Which versions of a package.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct SelectionQuery {
+    /// Only this version; absent: every one.
+    #[param(value_type = Option<fleet_protocol::openapi::Version>, nullable = false)]
     version: Option<String>,
+    /// Only for this architecture; absent: for every one.
+    #[param(value_type = Option<fleet_protocol::openapi::Architecture>, nullable = false)]
     architecture: Option<String>,
 }
 
-/// `DELETE /api/v1/suites/<suite>/contents/<package>?version=&architecture=`
+/// Take packages out of a suite.
+///
+/// Devices keep what they have installed.
+#[utoipa::path(
+    delete, path = "/api/v1/suites/{suite}/contents/{package}", tag = "packages",
+    security(("token" = ["operator"])),
+    params(InSuiteOfPackage, SelectionQuery),
+    responses((status = 200, description = "What it holds no longer", body = Changed), (status = 404, description = "There is no such suite, or it holds no such package"), (status = 409, description = "The suite is a snapshot, which never changes"),)
+)]
 pub(super) async fn withdraw(
     State(state): State<ServerState>,
     Path((suite, package)): Path<(String, String)>,
@@ -119,7 +175,15 @@ pub(super) async fn withdraw(
     Ok(note(&state, &caller, "suite.withdraw", &suite, &gone, String::new()).await)
 }
 
-/// `POST /api/v1/suites/<suite>/withdrawals`
+/// Take many packages out of a suite, in one publication.
+///
+/// They are named by their SHA-256; what the suite does not hold is passed over.
+#[utoipa::path(
+    post, path = "/api/v1/suites/{suite}/withdrawals", tag = "packages",
+    security(("token" = ["operator"])),
+    params(InSuite), request_body = Withdrawal,
+    responses((status = 200, description = "How many it holds no longer", body = Withdrawn), (status = 404, description = "There is no such suite"), (status = 409, description = "The suite is a snapshot, which never changes"))
+)]
 pub(super) async fn withdraw_many(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -136,7 +200,15 @@ pub(super) async fn withdraw_many(
     Ok(axum::Json(Withdrawn { suite: suite.to_string(), withdrawn }))
 }
 
-/// `PUT /api/v1/suites/<suite>/contents/<package>/phase?version=&architecture=`
+/// Give packages to a share of the devices.
+///
+/// Each device finds out by itself whether it belongs to them (`Phased-Update-Percentage`); 100 is all.
+#[utoipa::path(
+    put, path = "/api/v1/suites/{suite}/contents/{package}/phase", tag = "packages",
+    security(("token" = ["operator"])),
+    params(InSuiteOfPackage, SelectionQuery), request_body = Phase,
+    responses((status = 200, description = "What changed", body = Changed), (status = 404, description = "There is no such suite, or it holds no such package"), (status = 409, description = "The suite is a snapshot, which never changes"),)
+)]
 pub(super) async fn phase(
     State(state): State<ServerState>,
     Path((suite, package)): Path<(String, String)>,
@@ -154,7 +226,15 @@ pub(super) async fn phase(
     Ok(note(&state, &caller, "suite.phase", &suite, &phased, format!(" at {percentage} %")).await)
 }
 
-/// `POST /api/v1/suites/<suite>/promotions`
+/// Put packages of another suite into this one.
+///
+/// They stay exactly as they are, and are not uploaded again.
+#[utoipa::path(
+    post, path = "/api/v1/suites/{suite}/promotions", tag = "packages",
+    security(("token" = ["publisher"])),
+    params(InSuite), request_body = Promotion,
+    responses((status = 200, description = "What is new in it", body = Changed), (status = 404, description = "There is no such suite, or it holds no such package"), (status = 409, description = "The suite is a snapshot, which never changes"),)
+)]
 pub(super) async fn promote(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -169,7 +249,18 @@ pub(super) async fn promote(
     Ok(note(&state, &caller, "suite.promote", &to, &new, format!(" from {from}")).await)
 }
 
-/// `POST /api/v1/suites/<suite>/snapshots`
+/// Freeze a suite as it is.
+///
+/// A snapshot is a suite that never changes.
+#[utoipa::path(
+    post, path = "/api/v1/suites/{suite}/snapshots", tag = "snapshots",
+    security(("token" = ["operator"])),
+    params(InSuite),
+    responses(
+    (status = 201, description = "The snapshot", body = SuiteInfo), (status = 404, description = "There is no such suite"), (status = 409, description = "The suite is a snapshot, which never changes"),
+    (status = 422, description = "With the time behind it the suite's name is too long"),
+    )
+)]
 pub(super) async fn freeze(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -182,7 +273,17 @@ pub(super) async fn freeze(
     Ok((StatusCode::CREATED, axum::Json(SuiteInfo { name: snapshot.to_string() })))
 }
 
-/// `POST /api/v1/suites/<suite>/return`
+/// Have a suite hold what a snapshot of it holds.
+#[utoipa::path(
+    post, path = "/api/v1/suites/{suite}/return", tag = "snapshots",
+    security(("token" = ["operator"])),
+    params(InSuite), request_body(content = SuiteInfo, description = "The snapshot"),
+    responses(
+    (status = 200, description = "It does", body = SuiteInfo),
+    (status = 404, description = "There is no such suite, or no such snapshot"),
+    (status = 409, description = "The suite is a snapshot itself, or the other one is none"),
+    )
+)]
 pub(super) async fn return_to(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -197,7 +298,13 @@ pub(super) async fn return_to(
     Ok(axum::Json(SuiteInfo { name: suite.to_string() }))
 }
 
-/// `GET /api/v1/suites/<suite>/retention`
+/// What a suite keeps.
+#[utoipa::path(
+    get, path = "/api/v1/suites/{suite}/retention", tag = "packages",
+    security(("token" = ["viewer"])),
+    params(InSuite),
+    responses((status = 200, description = "How much of each package", body = Retention), (status = 404, description = "There is no such suite"),)
+)]
 pub(super) async fn retention(
     State(state): State<ServerState>,
     Path(suite): Path<String>,
@@ -208,7 +315,15 @@ pub(super) async fn retention(
     Ok(axum::Json(state.repository.retention(&suite).await?))
 }
 
-/// `PUT /api/v1/suites/<suite>/retention`: what goes is withdrawn before the answer.
+/// Say what a suite keeps.
+///
+/// What goes is withdrawn before the answer, and from then on every hour.
+#[utoipa::path(
+    put, path = "/api/v1/suites/{suite}/retention", tag = "packages",
+    security(("token" = ["operator"])),
+    params(InSuite), request_body = Retention,
+    responses((status = 200, description = "It is so", body = Retention), (status = 404, description = "There is no such suite"), (status = 409, description = "The suite is a snapshot, which never changes"),)
+)]
 pub(super) async fn set_retention(
     State(state): State<ServerState>,
     Path(suite): Path<String>,

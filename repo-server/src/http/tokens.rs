@@ -10,13 +10,26 @@ use crate::repository::PublishError;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use fleet_protocol::access::{NewToken, TokenInfo, TokenPage};
+use fleet_protocol::access::{CreatedToken, NewToken, TokenInfo, TokenPage};
+use fleet_protocol::openapi::TokenId;
 use jiff::Timestamp;
 
 /// Tokens on a page.
 const PAGE: u16 = 100;
 
-/// `POST /api/v1/tokens`
+/// Make a token.
+///
+/// The answer is the only one that holds its secret.
+#[utoipa::path(
+    post, path = "/api/v1/tokens", tag = "tokens",
+    security(("token" = ["admin"])),
+    request_body = NewToken,
+    responses(
+    (status = 201, description = "The token and its secret", body = CreatedToken),
+    (status = 404, description = "It names a suite that is not there"),
+    (status = 422, description = "There cannot be such a token"),
+    )
+)]
 pub(super) async fn create(
     State(state): State<ServerState>,
     caller: Caller,
@@ -36,7 +49,16 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], axum::Json(created)))
 }
 
-/// `GET /api/v1/tokens?limit=&after=`
+/// All tokens, revoked and expired ones too; no secret.
+#[utoipa::path(
+    get, path = "/api/v1/tokens", tag = "tokens",
+    security(("token" = ["admin"])),
+    params(
+    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ),
+    responses((status = 200, description = "A page of them, by id", body = TokenPage))
+)]
 pub(super) async fn list(
     State(state): State<ServerState>,
     caller: Caller,
@@ -47,7 +69,15 @@ pub(super) async fn list(
     Ok(axum::Json(state.access.tokens.page(limit, &after).await?))
 }
 
-/// `DELETE /api/v1/tokens/<id>`
+/// Revoke a token, at once and for good.
+///
+/// Again it changes nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/tokens/{id}", tag = "tokens",
+    security(("token" = ["admin"])),
+    params(("id" = TokenId, Path, description = "The token's id")),
+    responses((status = 200, description = "The token", body = TokenInfo), (status = 404, description = "There is no token of this id"))
+)]
 pub(super) async fn revoke(
     State(state): State<ServerState>,
     Path(id): Path<String>,

@@ -144,7 +144,7 @@ fn what_no_token_can_be_is_refused() {
         (json!({"name": "a", "role": "viewer", "expires-at": "tomorrow"}), 400, "expires-at"),
         (json!({"name": "a", "role": "king"}), 400, "king"),
         (json!({"name": "a", "role": "viewer", "expires_at": null}), 400, "expires_at"),
-        (json!({"name": "x".repeat(70_000), "role": "viewer"}), 400, ""),
+        (json!({"name": "x".repeat(70_000), "role": "viewer"}), 413, ""),
         (json!([]), 400, ""),
     ];
     for (body, status, word) in cases {

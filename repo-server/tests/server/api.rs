@@ -2,10 +2,10 @@
 
 use crate::backends::{AT_SCALE, block_on};
 use crate::package::hi;
-use crate::running::{Answer, Site, agent};
+use crate::running::{Answer, Server, Site, agent};
 use fleet_protocol::audit::AuditPage;
 use fleet_protocol::suites::{SUITES_PATH, SuiteList};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Executor as _;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -64,11 +64,11 @@ fn a_change_whose_client_has_gone_is_made_and_noted() {
 fn suites_are_listed_page_by_page_and_those_of_others_left_out_without_a_word() {
     let site = Site::new();
     let mut server = site.start_logging(&METRICS[..2]);
-    let make = |path: &str, body: serde_json::Value| {
+    let make = |path: &str, body: Value| {
         let request = agent().post(server.url(path)).header("Authorization", format!("Bearer {}", site.token));
         let answer = Answer::of(request.content_type("application/json").send(body.to_string()));
         assert_eq!(answer.status, 201, "{}", answer.text());
-        serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()
+        serde_json::from_slice::<Value>(&answer.body).unwrap()
     };
     for name in ["alpha", "beta", "gamma"] {
         make(SUITES_PATH, json!({ "name": name }));
@@ -93,4 +93,58 @@ fn suites_are_listed_page_by_page_and_those_of_others_left_out_without_a_word() 
     server.signal(rustix::process::Signal::TERM);
     let log = server.log_until("stopping");
     assert!(!log.contains("does not allow"), "{log}");
+}
+
+fn document(server: &Server) -> Value {
+    let answer = server.get("/api/v1/openapi.json", &[]);
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[test]
+fn every_route_is_in_the_document_and_everything_in_the_document_is_a_route() {
+    let site = Site::new();
+    let server = site.start();
+    let document = document(&server);
+    let documented = document["paths"].as_object().unwrap();
+    for (path, item) in documented {
+        let item = item.as_object().unwrap();
+        let address = path.replace("{suite}", "stable").replace("{package}", "hi").replace("{id}", "0");
+        for method in ["get", "put", "post", "delete", "patch"] {
+            let request = ureq::http::Request::builder().method(method.to_uppercase().as_str());
+            let request = request.uri(server.url(&address)).body(()).unwrap();
+            let agent = ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true);
+            let answer = Answer::of(agent.build().new_agent().run(request));
+            let Some(operation) = item.get(method) else {
+                assert_eq!(answer.problem().status, 405, "{method} {path}");
+                let allowed = answer.header("allow").to_lowercase();
+                let allowed: BTreeSet<&str> = allowed.split(',').filter(|method| *method != "head").collect();
+                assert_eq!(allowed, item.keys().map(String::as_str).collect(), "{method} {path}");
+                continue;
+            };
+            let expected = if operation["tags"][0] == "document" { 200 } else { 401 };
+            assert_eq!(answer.status, expected, "{method} {path}");
+            assert!(operation["responses"][expected.to_string()].is_object(), "{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{method} {path}");
+        }
+    }
+    let router = include_str!("../../src/http/router.rs");
+    let routed: BTreeSet<&str> = router.split('"').filter(|text| text.starts_with("/api/v1")).collect();
+    assert_eq!(routed, documented.keys().map(String::as_str).collect());
+}
+
+#[test]
+fn the_document_is_a_page_that_asks_for_nothing_else() {
+    let site = Site::new();
+    let server = site.start();
+    let answer = server.get("/api/v1", &[]);
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    let page = answer.text();
+    for path in document(&server)["paths"].as_object().unwrap().keys() {
+        assert!(page.contains(&format!("<code>{path}</code>")), "{path}");
+    }
+    for foreign in ["<script", "<link", "<img", "http://", "https://", "@import"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
 }

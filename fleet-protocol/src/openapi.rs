@@ -1,0 +1,38 @@
+//! What the API's document says about the texts in these shapes.
+
+use utoipa::ToSchema;
+
+/// The name of a suite.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-z0-9][a-z0-9-]{0,63}$", example = "stable")]
+pub struct SuiteName(pub String);
+
+/// The name of a component.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-z0-9][a-z0-9-]{0,63}$", example = "main")]
+pub struct ComponentName(pub String);
+
+/// The name of a package (Debian Policy 5.6.1).
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-z0-9][a-z0-9+.-]{1,127}$", example = "hi")]
+pub struct PackageName(pub String);
+
+/// A version of a package (Debian Policy 5.6.12).
+#[derive(ToSchema)]
+#[schema(pattern = "^([0-9]{1,9}:)?[0-9]([A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$", max_length = 256, example = "1.3.0-1")]
+pub struct Version(pub String);
+
+/// An architecture, as `dpkg --print-architecture` prints it, or `all`.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-z0-9][a-z0-9-]{0,63}$", example = "amd64")]
+pub struct Architecture(pub String);
+
+/// Lower-case hex.
+#[derive(ToSchema)]
+#[schema(pattern = "^[0-9a-f]{64}$", example = "94edb1639ec866eb6f1b9b3c8d9f0e2b5a5d0d5f9b0e4c1f8e7d6c5b4a392817")]
+pub struct Sha256(pub String);
+
+/// A token's id; its secret is something else.
+#[derive(ToSchema)]
+#[schema(pattern = "^[0-9a-f]{16}$", example = "716d5d10d064114f")]
+pub struct TokenId(pub String);

@@ -1,0 +1,186 @@
+//! The API's own description (OpenAPI 3.1): `/api/v1/openapi.json`, and the same as a page for people.
+
+mod page;
+
+use super::{audit, imports, packages, suites, tokens};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use fleet_protocol::openapi::{PackageName, SuiteName};
+use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem};
+use std::sync::LazyLock;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Header, Ref, RefOr};
+use utoipa::{IntoParams, Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "debfleet",
+        description = "What `debfleet` asks a debfleet-server, and what anybody else may ask it. Times are RFC 3339. \
+                       Every error is `application/problem+json` (RFC 9457), and a refused change changes nothing. \
+                       Each role may do what those below it may: admin, operator, publisher, viewer; a token of the \
+                       last two may be limited to some suites. The answer's `X-Request-Id` stands in the server's log, too.",
+    ),
+    paths(
+        suites::list,
+        suites::create,
+        suites::contents,
+        suites::withdraw,
+        suites::withdraw_many,
+        suites::phase,
+        suites::promote,
+        suites::freeze,
+        suites::return_to,
+        suites::retention,
+        suites::set_retention,
+        suites::access,
+        suites::set_access,
+        packages::publish,
+        imports::import,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
+        audit::read,
+        document,
+        read,
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "suites", description = "Which suites there are, and who may read them"),
+        (name = "packages", description = "What suites hold"),
+        (name = "snapshots", description = "Suites as they were"),
+        (name = "tokens", description = "Who may do what"),
+        (name = "audit", description = "Who changed what"),
+        (name = "document", description = "This description"),
+    ),
+    modifiers(&Common)
+)]
+struct Document;
+
+static JSON: LazyLock<Bytes> = LazyLock::new(|| Document::openapi().to_json().unwrap_or_default().into());
+static PAGE: LazyLock<Bytes> = LazyLock::new(|| page::render(&JSON).into());
+
+const UNCACHED: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "document", security(()),
+    responses((status = 200, description = "An OpenAPI document", body = Object, content_type = "application/json")))]
+pub(super) async fn document() -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), UNCACHED], JSON.clone()).into_response()
+}
+
+/// This description, as a page for people.
+#[utoipa::path(get, path = "/api/v1", tag = "document", security(()),
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
+pub(super) async fn read() -> Response {
+    // It has no scripts, and asks for nothing else.
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    let headers = [(header::CONTENT_TYPE, html), (header::CONTENT_SECURITY_POLICY, policy), UNCACHED];
+    (headers, PAGE.clone()).into_response()
+}
+
+/// A suite in an address.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "its shape is all that is wanted")]
+pub(super) struct InSuite {
+    /// The suite.
+    suite: SuiteName,
+}
+
+/// A package of a suite in an address.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "its shape is all that is wanted")]
+pub(super) struct InSuiteOfPackage {
+    /// The suite.
+    suite: SuiteName,
+    /// The package's name.
+    package: PackageName,
+}
+
+/// What holds for many operations is added to all of them in one place.
+struct Common;
+
+const SCHEME: &str = "token";
+
+impl Modify for Common {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description =
+            Some("A token, such as `debfleet token create` makes. Each operation names the role it takes.".to_owned());
+        document.components.get_or_insert_default().add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
+        for item in document.paths.paths.values_mut() {
+            let reading = [&mut item.get];
+            for operation in reading.into_iter().flatten() {
+                complete(operation, false);
+            }
+            for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
+                complete(operation, true);
+            }
+        }
+    }
+}
+
+fn complete(operation: &mut Operation, changes: bool) {
+    let is_open = operation.tags.iter().flatten().any(|tag| tag == "document");
+    let has_json = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key("application/json"),
+        _ => false,
+    };
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        // What is not JSON is bytes, of which a schema can say nothing.
+        let bytes = body.content.iter_mut().filter(|(media_type, _)| media_type.as_str() != "application/json");
+        bytes.for_each(|(_, content)| {
+            if let RefOr::T(content) = content {
+                content.schema = None
+            }
+        });
+    }
+    let mut problems = Vec::new();
+    if !is_open {
+        problems.extend([
+            ("401", "No token was sent, or one that is unknown, expired or revoked"),
+            ("403", "The token's role or suites do not allow it, or this is plain HTTP beyond loopback"),
+            ("429", "Too many wrong tokens came from this address"),
+            ("500", "The server failed; its log has the details"),
+        ]);
+        if operation.parameters.is_some() || operation.request_body.is_some() {
+            problems.push(("400", "The address, its query or the body is not what this operation takes"));
+        }
+    }
+    if has_json {
+        problems.extend([("413", "The body is longer than 64 KiB"), ("415", "The body is not said to be JSON")]);
+    }
+    if changes {
+        problems.extend([
+            ("503", "Another process published first, or the server is being stopped; send it again"),
+            ("507", "The server's disk is full"),
+        ]);
+    }
+    let responses = &mut operation.responses.responses;
+    for (status, description) in problems {
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(utoipa::openapi::Response::new(description)));
+    }
+    for (status, response) in responses {
+        let RefOr::T(response) = response else { continue };
+        if status.as_str() >= "400" && response.content.is_empty() {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            response.content.insert(PROBLEM_MEDIA_TYPE.to_owned(), RefOr::T(problem));
+        }
+        let header = match status.as_str() {
+            "401" => Some(("WWW-Authenticate", "How to say who asks", Type::String)),
+            "429" => Some(("Retry-After", "After so many seconds", Type::Integer)),
+            _ => None,
+        };
+        if let Some((name, description, kind)) = header {
+            let mut header = Header::new(Object::with_type(kind));
+            header.description = Some(description.to_owned());
+            response.headers.insert(name.to_owned(), RefOr::T(header));
+        }
+    }
+}
