@@ -134,12 +134,11 @@ fn complete(operation: &mut Operation, changes: bool) {
     };
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         // What is not JSON is bytes, of which a schema can say nothing.
-        let bytes = body.content.iter_mut().filter(|(media_type, _)| media_type.as_str() != "application/json");
-        bytes.for_each(|(_, content)| {
-            if let RefOr::T(content) = content {
-                content.schema = None
+        for (media_type, content) in &mut body.content {
+            if let (false, RefOr::T(content)) = (media_type == "application/json", content) {
+                content.schema = None;
             }
-        });
+        }
     }
     let mut problems = Vec::new();
     if !is_open {
