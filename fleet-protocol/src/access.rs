@@ -78,18 +78,23 @@ pub struct NewToken {
     /// Who or what will hold it, for people to read.
     #[cfg_attr(
         feature = "openapi",
-        schema(min_length = 1, max_length = 64, pattern = "^[^\\p{Cc}]*[^\\p{Cc}\\s][^\\p{Cc}]*$", example = "ci")
+        schema(
+            min_length = 1,
+            max_length = 64,
+            pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+            example = "ci"
+        )
     )]
     pub name: String,
     /// What it may do.
     pub role: Role,
     /// The only suites that a publisher or viewer may publish in or read; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::openapi::SuiteName>>, nullable = false, min_items = 1, max_items = 64))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<crate::openapi::SuiteName>>, min_items = 1, max_items = 64))]
     pub suites: Option<Vec<String>>,
     /// When it ends; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "2027-12-31T00:00:00Z"))]
+    #[cfg_attr(feature = "openapi", schema(example = "2027-12-31T00:00:00Z"))]
     pub expires_at: Option<Timestamp>,
 }
 

@@ -1,6 +1,8 @@
 //! The suites' side of the REST API: what they hold, and work on it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 
 /// `GET` lists suites, `POST` makes one from a [`SuiteInfo`].
 pub const SUITES_PATH: &str = "/api/v1/suites";
@@ -59,12 +61,12 @@ pub fn retention_path(suite: &str) -> String {
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// So many of the newest versions; 0: all.
-    #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(example = 3))]
+    #[serde(default, deserialize_with = "whole")]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, maximum = 4294967295u64, example = 3))]
     pub versions: u32,
     /// Older versions for so many days; 0: for ever.
-    #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(example = 90))]
+    #[serde(default, deserialize_with = "whole")]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, maximum = 4294967295u64, example = 90))]
     pub days: u32,
 }
 
@@ -144,6 +146,7 @@ pub struct SuiteContents {
 #[serde(deny_unknown_fields)]
 pub struct Phase {
     /// 0 to 100.
+    #[serde(deserialize_with = "whole")]
     #[cfg_attr(feature = "openapi", schema(maximum = 100, example = 10))]
     pub percentage: u8,
 }
@@ -161,11 +164,11 @@ pub struct Promotion {
     pub package: String,
     /// Absent: every version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Version>, nullable = false))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Version>))]
     pub version: Option<String>,
     /// Absent: every architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Architecture>, nullable = false))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Architecture>))]
     pub architecture: Option<String>,
 }
 
@@ -190,6 +193,20 @@ pub struct Withdrawn {
     pub withdrawn: usize,
 }
 
+/// A whole number however it is written: to JSON, and to its schemas, 3.0 is one.
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D::Error> {
+    let number = Number::deserialize(from)?;
+    let of_float = |float: f64| (float.fract() == 0.0 && (0.0..MOST).contains(&float)).then_some(float as u64);
+    let whole = number.as_u64().or_else(|| of_float(number.as_f64()?));
+    whole.and_then(|whole| T::try_from(whole).ok()).ok_or_else(|| {
+        let expected = "a whole number, not below 0 and not too large";
+        D::Error::invalid_value(Unexpected::Other(&number.to_string()), &expected)
+    })
+}
+
+/// Whole numbers below it are exact as floating-point ones (2 to the 53rd).
+const MOST: f64 = 9_007_199_254_740_992.0;
+
 /// The packages that a request changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -199,4 +216,19 @@ pub struct Changed {
     pub suite: String,
     /// Which ones; empty if everything was so already.
     pub packages: Vec<SuitePackage>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let read = |text: &str| serde_json::from_str::<Retention>(text).map(|it| (it.versions, it.days)).ok();
+        assert_eq!(read(r#"{"versions": 3, "days": 90.0}"#), Some((3, 90)));
+        assert_eq!(read(r#"{"days": 1e2}"#), Some((0, 100)));
+        for bad in ["3.5", "-1", "-1.0", "4294967296", "1e300", "\"3\"", "null"] {
+            assert_eq!(read(&format!("{{\"versions\": {bad}}}")), None, "{bad}");
+        }
+    }
 }

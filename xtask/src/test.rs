@@ -37,8 +37,13 @@ const NEEDED: [&str; 27] = [
     "time",
 ];
 
-/// An S3-compatible server, from PyPI, which the server's tests find at this place in `target`.
-const MOTO: (&str, &str) = ("moto", "moto[server]==5.*");
+/// Programs from PyPI, which the server's tests find at these places in `target`: an S3-compatible server, and one who
+/// asks the API whatever its document allows.
+const FROM_PYPI: [(&str, &str, &str); 2] = [
+    ("moto", "bin/moto_server", "moto[server]==5.*"),
+    // Another version asks other things.
+    ("schemathesis", "bin/schemathesis", "schemathesis==4.32.5"),
+];
 
 /// Enough to try the seeds and what is near them; `cargo xtask fuzz` looks further.
 const FUZZ_SECONDS: u64 = 3;
@@ -47,20 +52,20 @@ const FUZZ_SECONDS: u64 = 3;
 /// the arguments choose among the tests.
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     install_missing(&NEEDED).context("could not install what the tests need")?;
-    install_moto()?;
+    FROM_PYPI.iter().try_for_each(|(folder, program, requirement)| install_from_pypi(folder, program, requirement))?;
     tidy()?;
     build_binaries()?;
     run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(arguments))?;
     if arguments.is_empty() { fuzz(FUZZ_SECONDS, None) } else { Ok(()) }
 }
 
-fn install_moto() -> Result<()> {
-    let (folder, requirement) = (workspace().join("target").join(MOTO.0), MOTO.1);
-    if folder.join("bin/moto_server").exists() {
+fn install_from_pypi(folder: &str, program: &str, requirement: &str) -> Result<()> {
+    let folder = workspace().join("target").join(folder);
+    if folder.join(program).exists() {
         return Ok(());
     }
     println!("installing from PyPI into {}: {requirement}", folder.display());
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context("could not make a venv for moto")?;
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context("could not make a venv")?;
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", requirement]))
-        .context("could not install moto")
+        .with_context(|| format!("could not install {requirement}"))
 }

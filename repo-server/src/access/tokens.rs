@@ -45,10 +45,10 @@ pub(crate) struct TokenRequest {
 impl TokenRequest {
     pub(crate) fn check(new: NewToken, now: Timestamp) -> Result<Self, BadToken> {
         let NewToken { name, role, suites, expires_at } = new;
-        let name = name.trim().to_owned();
-        if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) || name.trim().is_empty() {
             return Err(BadToken::Name);
         }
+        let name = name.trim().to_owned();
         if let Some(expired) = expires_at.filter(|at| *at <= now) {
             return Err(BadToken::Expired(expired));
         }

@@ -26,7 +26,7 @@ pub(super) struct AuditQuery {
     security(("token" = ["operator"])),
     params(
     ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
-    ("before" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ("before" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", nullable = false),
     ),
     responses((status = 200, description = "A page of it", body = AuditPage))
 )]

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use debian_formats::names::{ComponentName, SuiteName};
 use fleet_protocol::audit::Outcome;
 use fleet_protocol::publishing::Imported;
+use hyper::body::Body as _;
 use tokio::sync::mpsc;
 
 /// What may stand behind the question mark.
@@ -47,6 +48,9 @@ pub(super) struct ImportQuery {
 pub(super) async fn import(State(state): State<ServerState>, Path(suite): Path<String>, request: Request) -> Response {
     let (mut head, mut body) = request.into_parts();
     let (caller, suite, query) = match admit(&state, &suite, &mut head).await {
+        Ok(_) if body.is_end_stream() => {
+            return Problem::bad_request("the body is empty; send a tar of .debs").into_response();
+        }
         Ok(admitted) => admitted,
         Err(problem) => return body::refuse(problem, &head.headers, body).await,
     };

@@ -70,7 +70,7 @@ const SUITES_PAGE: u16 = 100;
     security(("token" = ["viewer"])),
     params(
     ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
-    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", nullable = false),
     ),
     responses((status = 200, description = "A page of them", body = SuiteList))
 )]
@@ -122,7 +122,7 @@ const CONTENTS_PAGE: u16 = 500;
     security(("token" = ["viewer"])),
     params(InSuite,
     ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 500, nullable = false),
-    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^\P{Cc}*$", nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", nullable = false),
     ),
     responses((status = 200, description = "A page of packages, by file name", body = SuiteContents), (status = 404, description = "There is no such suite"),)
 )]
@@ -192,6 +192,13 @@ pub(super) async fn withdraw_many(
 ) -> Result<axum::Json<Withdrawn>, Problem> {
     let suite = known_suite(&state, &suite)?;
     caller.require(Action::ChangeSuite(&suite))?;
+    if let Some(other) =
+        packages.iter().find(|it| it.len() != 64 || !it.bytes().all(|byte| b"0123456789abcdef".contains(&byte)))
+    {
+        return Err(Problem::bad_request(format!(
+            "{other:?} is no SHA-256 in lower-case hex; the suite's contents tell them"
+        )));
+    }
     let withdrawn = state.repository.withdraw_many(&suite, &packages.into_iter().collect()).await?;
     if withdrawn > 0 {
         let detail = format!("{withdrawn} packages at once");

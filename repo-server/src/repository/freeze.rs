@@ -6,17 +6,19 @@ use super::error::PublishError;
 use super::generation::Generation;
 use super::store::Step;
 use debian_formats::names::SuiteName;
+use jiff::SignedDuration;
 use std::sync::Arc;
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 impl Repository {
     /// Freezes a suite as it is now; gives the snapshot's name, which is the suite's with the time.
     pub(crate) async fn freeze(self: &Arc<Self>, suite: &SuiteName) -> Result<SuiteName, PublishError> {
         let (repository, suite) = (self.clone(), suite.clone());
         tokio::spawn(async move {
-            let name = format!("{suite}-{}", (repository.clock)().strftime("%Y%m%dt%H%M%Sz"));
-            let name: SuiteName = name.parse().map_err(PublishError::SnapshotName)?;
             let queue = repository.queues.of(&suite);
             let _turn = queue.turn.lock().await;
+            let name = repository.free_snapshot_name(&suite)?;
             let parts = repository.parts_of(&suite).await?;
             let number = repository.number_of(&suite)?;
             repository.publish_parts(&name, parts, Step::Snapshot { of: &suite, number }).await?;
@@ -24,6 +26,19 @@ impl Repository {
             Ok(name)
         })
         .await?
+    }
+
+    /// The suite's name with the time, or with the next second that no snapshot of it has.
+    fn free_snapshot_name(&self, suite: &SuiteName) -> Result<SuiteName, PublishError> {
+        let mut at = (self.clock)();
+        loop {
+            let name: SuiteName =
+                format!("{suite}-{}", at.strftime("%Y%m%dt%H%M%Sz")).parse().map_err(PublishError::SnapshotName)?;
+            if self.suite(&name).is_none() {
+                return Ok(name);
+            }
+            at = at.saturating_add(SECOND).unwrap_or(at);
+        }
     }
 
     /// Has a suite hold exactly what a snapshot holds.

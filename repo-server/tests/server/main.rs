@@ -7,6 +7,7 @@ mod backends;
 mod backup;
 mod certificates;
 mod commands;
+mod conformance;
 mod durability;
 mod keys;
 mod operations;

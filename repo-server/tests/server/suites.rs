@@ -151,6 +151,19 @@ fn a_snapshot_stays_as_it_was_and_can_be_returned_to() {
 }
 
 #[test]
+fn snapshots_of_one_second_have_names_of_their_own() {
+    let site = Site::new();
+    let server = site.start();
+    let mut made = BTreeSet::new();
+    for _ in 0..5 {
+        let answer = server.ask("POST", "/api/v1/suites/stable/snapshots", None);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        made.insert(answer.text());
+    }
+    assert_eq!(made.len(), 5);
+}
+
+#[test]
 fn what_a_suite_does_not_keep_goes_and_leaves_the_pool_when_no_index_names_it() {
     let site = Site::new();
     let server = site.start();
@@ -238,9 +251,12 @@ fn an_import_that_breaks_off_leaves_nothing() {
     let server = site.start();
     let whole =
         tar(&[("a.deb", hi("1.0").signed_by(&site.package_key)), ("b.deb", hi("2.0").signed_by(&site.package_key))]);
-    for (body, query, status) in
-        [(&whole[..whole.len() / 2], "", 400), (b"no tar at all", "", 400), (&whole, "?componen=x", 400)]
-    {
+    for (body, query, status) in [
+        (&whole[..whole.len() / 2], "", 400),
+        (b"no tar at all", "", 400),
+        (b"", "", 400),
+        (&whole, "?componen=x", 400),
+    ] {
         let answer = server.import("stable", query, body);
         assert_eq!(answer.problem().status, status, "{}", answer.problem().detail);
     }

@@ -89,6 +89,7 @@ pub(super) async fn read() -> Response {
 #[expect(dead_code, reason = "its shape is all that is wanted")]
 pub(super) struct InSuite {
     /// The suite.
+    #[param(example = "stable")]
     suite: SuiteName,
 }
 
@@ -98,8 +99,10 @@ pub(super) struct InSuite {
 #[expect(dead_code, reason = "its shape is all that is wanted")]
 pub(super) struct InSuiteOfPackage {
     /// The suite.
+    #[param(example = "stable")]
     suite: SuiteName,
     /// The package's name.
+    #[param(example = "hi")]
     package: PackageName,
 }
 

@@ -188,6 +188,12 @@ fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
     Shape { name, description: text(&schema["description"]), kind, fields: fields.collect() }
 }
 
+/// Its type; null beside it only says that the field may be left away.
+fn type_of(schema: &Value) -> &str {
+    let types = schema["type"].as_array();
+    types.map_or(text(&schema["type"]), |types| types.iter().map(text).find(|it| *it != "null").unwrap_or_default())
+}
+
 fn kind(schema: &Value) -> Kind {
     let shape = |schema: &Value| Some(text(&schema["$ref"]).rsplit_once('/')?.1.to_owned());
     if let Some(name) = shape(schema) {
@@ -203,7 +209,7 @@ fn kind(schema: &Value) -> Kind {
         let values: Vec<&str> = values.iter().map(text).collect();
         return Kind { before: "", shape: None, words: format!("one of {}", values.join(", ")) };
     }
-    let words = match (text(&schema["type"]), text(&schema["format"])) {
+    let words = match (type_of(schema), text(&schema["format"])) {
         ("array", "") | ("string", "binary") => "bytes".to_owned(),
         ("string", "date-time") => "time (RFC 3339)".to_owned(),
         ("", _) => "bytes".to_owned(),
@@ -248,7 +254,7 @@ fn example(document: &Value, schema: &Value) -> Value {
     if let Some(value) = schema["enum"].get(0) {
         return value.clone();
     }
-    match (text(&schema["type"]), text(&schema["format"])) {
+    match (type_of(schema), text(&schema["format"])) {
         ("object", _) => {
             let fields = members(&schema["properties"]).filter(|(name, _)| *name != "next");
             fields.map(|(name, field)| (name.clone(), example(document, field))).collect::<Map<_, _>>().into()
