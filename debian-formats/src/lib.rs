@@ -20,6 +20,7 @@ pub mod packages;
 pub mod packed;
 pub mod relation;
 pub mod release;
+pub mod signed_changes;
 pub mod upstream;
 pub mod version;
 pub mod xz_blocks;

@@ -42,6 +42,25 @@ pub(super) async fn refuse(problem: Problem, headers: &HeaderMap, body: Body) ->
     problem.into_response()
 }
 
+/// The same for a client that reads no answer before it has sent all: it may send as much as an upload may have.
+pub(super) async fn refuse_when_sent(
+    problem: Problem,
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: u64,
+) -> Result<Response, Problem> {
+    let mut sent: u64 = 0;
+    if !headers.contains_key(header::EXPECT) {
+        while let Ok(Ok(Some(data))) = timeout(SILENCE, next_data(&mut body)).await {
+            sent = sent.saturating_add(data.len() as u64);
+            if sent > limit {
+                break;
+            }
+        }
+    }
+    Err(problem)
+}
+
 /// What is told of a body that was refused while it came, or that the server's end cut off.
 pub(super) async fn refuse_fed(problem: Problem, end: Fed, body: Body) -> Problem {
     let (problem, patience) = match end {

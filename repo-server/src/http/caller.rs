@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use debian_formats::names::SuiteName;
 use fleet_protocol::audit::Outcome;
 use jiff::Timestamp;
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,6 +26,35 @@ impl Caller {
     /// Whether the caller may do it; a no is nobody's mistake.
     pub(super) fn may(&self, action: Action<'_>) -> bool {
         may(&self.token.grant, action).is_ok()
+    }
+
+    /// Whoever sends the token as a password, as dput does, or as the API is used.
+    pub(super) async fn by_password(parts: &Parts, state: &ServerState) -> Result<Self, Problem> {
+        let headers = &parts.headers;
+        let secret = basic_password(headers).or_else(|| bearer_token(headers).map(str::to_owned)).ok_or_else(|| {
+            Problem::unauthenticated(
+                Challenge::Basic,
+                "no password was sent; any name and a token as password will do (dput: `login` in dput.cf)",
+            )
+        })?;
+        let address = address_of(parts.extensions.get());
+        let admitted = state.access.admit(&secret, address, Timestamp::now()).await;
+        let token = admitted.map_err(|error| Problem::not_admitted(Challenge::Basic, error))?;
+        Ok(Self { token, address })
+    }
+
+    /// Its token's id.
+    pub(super) fn token_id(&self) -> &str {
+        &self.token.id
+    }
+
+    /// Goes on only if the caller may publish in one of these suites.
+    pub(super) fn require_for_any(&self, suites: &[SuiteName]) -> Result<(), Problem> {
+        let may_publish = |suite: &SuiteName| may(&self.token.grant, Action::Publish(suite)).is_ok();
+        if suites.iter().any(may_publish) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("the token may not publish in any suite of this server; use one of the role publisher"))
     }
 
     /// Goes on only if the caller may do it.

@@ -98,7 +98,7 @@ fn route_of(path: &str) -> &'static str {
         "pool"
     } else if below("/debian/") {
         "repository"
-    } else if below("/api/") {
+    } else if below("/api/") || below("/upload/") {
         "api"
     } else if matches!(path, "/healthz" | "/readyz" | "/metrics") {
         "operations"
@@ -268,6 +268,7 @@ mod tests {
             ("/debian/pool/main/h/hi/hi_1_all.deb", "pool"),
             ("/debian/stable.sources", "repository"),
             ("/api/v1/suites/stable/packages", "api"),
+            ("/upload/stable/hi_1_all.deb", "api"),
             ("/metrics", "operations"),
             ("/wp-login.php", "other"),
         ] {

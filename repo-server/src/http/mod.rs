@@ -4,6 +4,7 @@ mod audit;
 mod body;
 mod caller;
 mod debian;
+mod dput;
 mod exchange;
 mod file_body;
 mod host;

@@ -63,7 +63,7 @@ pub(super) async fn publish(
     let (caller, suite, component) = match admitted {
         Ok(admitted) => admitted,
         Err(problem) => {
-            tally.outcome = problem.title();
+            tally.refused(&problem);
             return body::refuse(problem, &head.headers, body).await;
         }
     };
@@ -77,32 +77,41 @@ pub(super) async fn publish(
             (StatusCode::CREATED, axum::Json(published)).into_response()
         }
         Ok(published) => {
-            tally.outcome = "repeated";
+            tally.repeated();
             (StatusCode::OK, axum::Json(published)).into_response()
         }
         Err(problem) => {
             let problem = body::refuse_fed(problem, end, body).await;
-            tally.outcome = problem.title();
+            tally.refused(&problem);
             problem.into_response()
         }
     }
 }
 
 /// Counts an upload when it ends, also when that is because the client has gone.
-struct Tally {
+pub(super) struct Tally {
     metrics: Arc<Metrics>,
     outcome: &'static str,
 }
 
 impl Tally {
-    fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
         Self { metrics: metrics.clone(), outcome: "Upload broken off" }
     }
 
     /// `ended` is when its last byte came.
-    fn published(&mut self, ended: Instant) {
+    pub(super) fn published(&mut self, ended: Instant) {
         self.outcome = "published";
         self.metrics.published(ended.elapsed());
+    }
+
+    /// It was there already.
+    pub(super) fn repeated(&mut self) {
+        self.outcome = "repeated";
+    }
+
+    pub(super) fn refused(&mut self, problem: &Problem) {
+        self.outcome = problem.title();
     }
 }
 

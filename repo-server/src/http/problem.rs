@@ -7,6 +7,7 @@ use crate::storage::StorageError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::deb::DebProblem;
+use debian_formats::names::SuiteName;
 use debian_formats::openpgp::OpenPgpError;
 use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem as ProblemDetails};
 
@@ -122,6 +123,32 @@ impl Problem {
     pub(super) fn stopping() -> Self {
         let detail = "the server is being stopped, and nothing was changed; send the package again in a moment";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Server stopping", detail)
+    }
+
+    pub(super) fn other_suite(addressed: &SuiteName, named: &SuiteName) -> Self {
+        Self::changes_refused(format!(
+            "the upload was sent to the suite {addressed}, and the Distribution of its .changes is {named}; send it to \
+             that, or build it with `debfleet build --changes --suite {addressed}`"
+        ))
+    }
+
+    pub(super) fn changes_refused(detail: String) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Upload refused", detail)
+    }
+
+    pub(super) fn too_much(detail: String) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Upload too large", detail)
+    }
+
+    /// The same, of one file among several.
+    pub(super) fn about(mut self, name: &str) -> Self {
+        self.detail = format!("{name}: {}", self.detail);
+        self
+    }
+
+    /// What went wrong and what to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The kind of problem, one of few.

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, body, debian, imports, openapi, operations, packages, pool, suites, tokens, unbroken};
+use super::{audit, body, debian, dput, imports, openapi, operations, packages, pool, suites, tokens, unbroken};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
@@ -34,7 +34,9 @@ pub(crate) fn router(state: ServerState) -> Router {
     let health = Router::new().route("/healthz", get(operations::health)).route("/readyz", get(operations::readiness));
     let shown = match state.surface {
         Surface::Whole => repository.merge(api()),
-        Surface::Repository => repository.route("/api/{*path}", any(body::refuse_without_tls)),
+        Surface::Repository => repository
+            .route("/api/{*path}", any(body::refuse_without_tls))
+            .route("/upload/{*path}", any(body::refuse_without_tls)),
         Surface::Operations => Router::new().route("/metrics", get(operations::metrics)),
     };
     shown
@@ -48,6 +50,8 @@ fn api() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/suites/{suite}/packages", post(packages::publish))
         .route("/api/v1/suites/{suite}/imports", post(imports::import))
+        .route("/upload/{file}", put(dput::put_anywhere))
+        .route("/upload/{suite}/{file}", put(dput::put_to_suite))
         // The upload is bounded where it is written.
         .layer(DefaultBodyLimit::disable())
         .merge(lists())

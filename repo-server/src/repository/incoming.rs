@@ -101,6 +101,10 @@ pub(super) struct Checked {
 }
 
 impl Received {
+    pub(super) fn checksums(&self) -> &Checksums {
+        &self.checksums
+    }
+
     /// Reads the package through and demands a signature by a known package key. Blocks.
     pub(super) fn check(self, rules: &Rules) -> Result<Checked, PublishError> {
         let Self { file, checksums } = self;

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How often an upload is decided anew because another one, of the same package or to the same suite, was faster.
-const ATTEMPTS: usize = 600;
+pub(super) const ATTEMPTS: usize = 600;
 /// How long to leave to another upload of the same file.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Putting a file into the pool ends well before somebody else may take its note over.
 const POOL_WRITE_TIME: Duration = Duration::from_secs(10 * 60);
@@ -28,7 +28,7 @@ enum Upload {
 }
 
 /// What is to be done with an upload, as the pool and the suite are now.
-enum Decision {
+pub(super) enum Decision {
     /// The suite holds it.
     Nothing,
     /// The pool holds it.
@@ -82,19 +82,7 @@ impl Repository {
             tracing::warn!(%error, "could not remove a pool file that was not published");
         }
         let created = placed?;
-        if created {
-            tracing::info!(%suite, package = package.name, version = %package.version,
-                architecture = package.architecture, signed_by = package.signed_by, "published");
-        }
-        Ok(Published {
-            package: package.name.clone(),
-            version: package.version.to_string(),
-            architecture: package.architecture.clone(),
-            suite: suite.to_string(),
-            filename: package.filename.clone(),
-            sha256: package.sha256.clone(),
-            created,
-        })
+        Ok(published(suite, &package, created))
     }
 
     /// Whether the suite did not hold it before.
@@ -121,7 +109,7 @@ impl Repository {
         }
     }
 
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         suite: &SuiteName,
         component: &ComponentName,
@@ -214,5 +202,22 @@ impl Repository {
             return Err(error.into());
         }
         Ok(self.store.forget_pool_write(&write).await?)
+    }
+}
+
+/// What is told of a package that the suite holds now.
+pub(super) fn published(suite: &SuiteName, package: &Package, created: bool) -> Published {
+    if created {
+        tracing::info!(%suite, package = package.name, version = %package.version,
+            architecture = package.architecture, signed_by = package.signed_by, "published");
+    }
+    Published {
+        package: package.name.clone(),
+        version: package.version.to_string(),
+        architecture: package.architecture.clone(),
+        suite: suite.to_string(),
+        filename: package.filename.clone(),
+        sha256: package.sha256.clone(),
+        created,
     }
 }

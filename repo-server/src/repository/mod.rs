@@ -20,6 +20,7 @@ mod snapshot;
 mod source_list;
 mod store;
 mod suites;
+mod upload_set;
 
 pub(crate) use change::Placed;
 pub(crate) use error::PublishError;
@@ -28,6 +29,7 @@ pub(crate) use index::Rope;
 pub(crate) use snapshot::SuiteSnapshot;
 pub(crate) use store::{PoolFile, StoreError};
 pub(crate) use suites::Selection;
+pub(crate) use upload_set::{UploadSetError, Uploader};
 
 use crate::data_dir::DataDir;
 use crate::database;
@@ -53,6 +55,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::{POOL_WRITE_LEASE, Store, StoredGeneration};
 use tokio::sync::{Notify, watch};
+use upload_set::UploadSets;
 
 /// How often releases are looked at for renewal, and unneeded index files are removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -119,6 +122,7 @@ pub(crate) struct Repository {
     limits: Limits,
     clock: Clock,
     queues: Queues,
+    upload_sets: UploadSets,
     compactions: Compactions,
     /// Told after every publication.
     published: Notify,
@@ -153,6 +157,7 @@ impl Repository {
             limits: Limits::DEFAULT,
             clock,
             queues: Queues::default(),
+            upload_sets: UploadSets::default(),
             compactions: Compactions::default(),
             published: Notify::new(),
             suites: watch::Sender::new(Suites::default()),
@@ -275,6 +280,7 @@ impl Repository {
                 self.renew_releases().await;
                 self.sweep_blocks().await;
                 self.clear_out().await;
+                self.upload_sets.forget_old(now);
                 if let Err(error) = self.remove_abandoned_pool_files(now - POOL_WRITE_LEASE).await {
                     tracing::warn!(%error, "could not remove pool files that were not published");
                 }
