@@ -74,6 +74,30 @@ impl DebianRoot {
     }
 }
 
+/// The .debs that such a root is made of, and those that debootstrap asks for besides; fetched once by the machine's apt.
+#[must_use]
+pub fn packages_of_a_root() -> PathBuf {
+    let (folder, image) = (target_dir().join("debian-root/debs"), image("bookworm", &[]));
+    let _lock = lock(folder.parent().expect("it lies in target"));
+    if !folder.exists() {
+        let status = run(Command::new("tar").arg("-xOf").arg(image).arg("./var/lib/dpkg/status")).success();
+        let names = status.lines().filter_map(|line| line.strip_prefix("Package: ")).chain(["usr-is-merged"]);
+        let unfinished = folder.with_extension("unfinished");
+        std::fs::create_dir_all(&unfinished).expect("a folder for packages");
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet", "-o", "APT::Sandbox::User=root", "download"]).args(names).current_dir(&unfinished);
+        run(&mut command).success();
+        put_in_place(&unfinished, &folder);
+    }
+    folder
+}
+
+fn lock(folder: &Path) -> File {
+    let lock = File::create(folder.join("lock")).expect("the image's lock");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locking the image");
+    lock
+}
+
 /// Writes a file that no power cut will ever test.
 #[expect(clippy::disallowed_methods, reason = "a test's own file needs not be durable")]
 pub fn put(path: &Path, content: &[u8]) {
@@ -84,8 +108,7 @@ pub fn put(path: &Path, content: &[u8]) {
 fn image(name: &str, packages: &[&str]) -> PathBuf {
     let folder = target_dir().join("debian-root");
     std::fs::create_dir_all(&folder).expect("a folder for the root's image");
-    let lock = File::create(folder.join("lock")).expect("the image's lock");
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locking the image");
+    let _lock = lock(&folder);
     let (image, unfinished) = (folder.join(format!("{name}.tar")), folder.join("unfinished.tar"));
     if !image.exists() {
         let mut command = Command::new("mmdebstrap");

@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 27] = [
+const NEEDED: [&str; 28] = [
     "aptly",
     "binutils",
     "ca-certificates",
     "curl",
     "debmirror",
+    "debootstrap",
     "debsig-verify",
     "devscripts",
     "dpkg-dev",
