@@ -128,6 +128,14 @@ impl Unplaced {
         self
     }
 
+    /// Flushes it to the disk and puts it in place.
+    pub fn commit(self, mode: u32) -> Result<(), DurableError> {
+        let target = self.target.clone();
+        File::open(&self.path).and_then(|file| file.sync_all()).map_err(DurableError::io("flush", &target))?;
+        self.place(mode)?;
+        sync_dir(folder_of(&target))
+    }
+
     /// Puts it in place without flushing it: whoever places many files flushes them together with [`sync_files_of`],
     /// and until then a power cut may leave any of them torn.
     pub fn place(self, mode: u32) -> Result<(), DurableError> {

@@ -200,7 +200,7 @@ impl From<PublishError> for Problem {
             E::NotInSuite { .. } => Self::not_found(text),
             E::ImportTar(_) => Self::new(StatusCode::BAD_REQUEST, "Import broken", text),
             E::TooManyPackages { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Import too large", text),
-            E::Busy { .. } => Self::new(StatusCode::CONFLICT, "Upload in progress", text),
+            E::Store(StoreError::Busy(_)) => Self::new(StatusCode::CONFLICT, "Upload in progress", text),
             E::Store(StoreError::NoteLost(_)) => {
                 let detail = format!("{text}, and nothing was changed; send the package again in a while");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Published at the same time", detail)

@@ -1,15 +1,12 @@
 //! Importing many packages at once: what costs a flush or a transaction for each package of an upload costs one for all.
 
 use super::Repository;
-use super::change::{Change, Placed};
 use super::error::PublishError;
 use super::incoming::{Pieces, Received, Receiving, Rules, Waiting, next_piece};
-use super::store::{PoolNames, PoolWrite};
+use super::intake::OnConflict;
 use bytes::{Buf as _, Bytes};
 use debian_formats::names::{ComponentName, SuiteName};
-use durable_files::Unplaced;
 use fleet_protocol::publishing::{Imported, RefusedPackage};
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -60,87 +57,11 @@ impl Repository {
         };
         refused.into_iter().for_each(|(name, reason)| refuse(name, reason));
 
-        let mut pool = self.store.pool_names().await?;
-        let held = self.store.suite_hashes(suite).await?;
-        let (mut new, mut known) = (Vec::new(), BTreeSet::new());
-        for checked in checked {
-            match decide(&mut pool, &checked) {
-                Decision::New => new.push(checked),
-                Decision::Known => {
-                    known.insert(checked.package.sha256.clone());
-                }
-                Decision::Conflict => refuse(
-                    checked.package.filename.clone(),
-                    "the repository holds this version with other content".to_owned(),
-                ),
-            }
-        }
-        drop(pool);
-        // A package that came twice is new once.
-        let arrived: BTreeSet<&str> = new.iter().map(|checked| checked.package.sha256.as_str()).collect();
-        known.retain(|sha256| !arrived.contains(sha256.as_str()));
-        let missing: BTreeSet<String> = known.difference(&held).cloned().collect();
-        imported.held = known.len() - missing.len();
-        imported.added = new.len() + missing.len();
-
-        let writes = self.note_all(&new).await?;
-        let place = |package| Placed { package, component: component.clone(), phased: None };
-        let (files, mut changes): (Vec<_>, Vec<Change>) = new
-            .into_iter()
-            .zip(&writes)
-            .map(|(waiting, write)| ((write, waiting.file), Change::AddNew(place(waiting.package), write.clone())))
-            .unzip();
-        let missing = self.store.packages(&missing).await?;
-        changes.extend(missing.into_iter().map(|package| Change::Add(place(Arc::new(package)))));
-        let published = match self.put_all(files).await {
-            Ok(()) if changes.is_empty() => Ok(()),
-            Ok(()) => self.submit(suite, changes).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = published {
-            for write in writes {
-                if let Err(error) = self.remove_abandoned_pool_file(write).await {
-                    tracing::warn!(%error, "could not remove a pool file that was not published");
-                }
-            }
-            return Err(error);
-        }
+        let taken = self.take_in(suite, &component, checked, OnConflict::LeaveOut).await?;
+        taken.conflicts.into_iter().for_each(|(filename, conflict)| refuse(filename, conflict.to_string()));
+        (imported.added, imported.held) = (taken.added.len(), taken.held);
         tracing::info!(%suite, added = imported.added, held = imported.held, refused = imported.refused, "imported");
         Ok(imported)
-    }
-
-    /// Notes that all are put into the pool.
-    async fn note_all(&self, new: &[Waiting]) -> Result<Vec<PoolWrite>, PublishError> {
-        let filenames: Vec<&str> = new.iter().map(|waiting| waiting.package.filename.as_str()).collect();
-        let busy = || PublishError::Busy { filename: "one of the packages".to_owned() };
-        self.store.begin_pool_writes(&filenames, &self.name, (self.clock)()).await?.ok_or_else(busy)
-    }
-
-    /// Puts all into the pool, durably.
-    async fn put_all(&self, files: Vec<(&PoolWrite, Unplaced)>) -> Result<(), PublishError> {
-        let keyed = files.into_iter().map(|(write, file)| Ok((write.filename.parse()?, file)));
-        let files = keyed.collect::<Result<Vec<_>, PublishError>>()?;
-        Ok(self.storage.put_files(files).await?)
-    }
-}
-
-enum Decision {
-    New,
-    Known,
-    Conflict,
-}
-
-fn decide(pool: &mut PoolNames, checked: &Waiting) -> Decision {
-    let package = &checked.package;
-    match pool.rival(package) {
-        Some(sha256) if *sha256 == package.sha256 => Decision::Known,
-        Some(_) => Decision::Conflict,
-        None => {
-            let (name, architecture) = (package.name.clone(), package.architecture.clone());
-            let (version, filename) = (package.version.clone(), package.filename.clone());
-            pool.add(name, architecture, version, package.sha256.clone(), filename);
-            Decision::New
-        }
     }
 }
 
@@ -210,7 +131,7 @@ fn read_tar(
 ) -> Result<(), PublishError> {
     let mut archive = tar::Archive::new(stream);
     let mut count = 0;
-    for entry in archive.entries().map_err(PublishError::ImportTar)? {
+    for entry in archive.entries().map_err(PublishError::ImportTar)?.raw(true) {
         let mut entry = entry.map_err(PublishError::ImportTar)?;
         if !entry.header().entry_type().is_file() {
             continue;

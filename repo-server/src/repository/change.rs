@@ -45,10 +45,10 @@ impl Change {
 }
 
 /// The parts after these changes.
-pub(super) fn apply(parts: &Parts, changes: &[Change]) -> io::Result<Parts> {
+pub(super) fn apply(parts: &Parts, changes: &[Arc<[Change]>]) -> io::Result<Parts> {
     let mut gone: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut new: BTreeMap<PartKey, Vec<IndexEntry>> = BTreeMap::new();
-    for change in changes {
+    for change in changes.iter().flat_map(|some| some.iter()) {
         match change {
             Change::AddNew(placed, _) | Change::Add(placed) => place(placed, &mut new),
             Change::Remove { package } => drop(gone.insert(package.clone())),

@@ -62,12 +62,6 @@ pub enum PublishError {
         /// Where it lies.
         filename: String,
     },
-    /// The same file is on its way in from somebody else.
-    #[error("{filename} is being uploaded by somebody else at the same time; try again in a while")]
-    Busy {
-        /// Its place in the pool.
-        filename: String,
-    },
     /// The body of an import is no tar.
     #[error("the import is not a whole tar of packages: {0}")]
     ImportTar(io::Error),
@@ -103,7 +97,7 @@ pub enum PublishError {
 impl PublishError {
     /// Whether another publication was faster: what this one was decided on may no longer hold.
     pub(super) fn is_raced(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Raced(_) | StoreError::NotHeld(_)) | Self::Busy { .. })
+        matches!(self, Self::Store(StoreError::Raced(_) | StoreError::NotHeld(_) | StoreError::Busy(_)))
     }
 
     /// Whether the disk was full.

@@ -59,6 +59,9 @@ impl Repository {
             let _turn = queue.turn.lock().await;
             repository.wait_for_date(&suite).await;
             repository.refresh(&suite).await?;
+            // Nobody else shows another state of the snapshot meanwhile. Nobody who has a snapshot's turn waits for another.
+            let frozen = repository.queues.of(&snapshot);
+            let _frozen_turn = frozen.turn.lock().await;
             let parts = repository.parts_of(&snapshot).await?;
             let number = repository.number_of(&snapshot)?;
             repository.publish_parts(&suite, parts, Step::ReturnTo { snapshot: &snapshot, number }).await?;

@@ -1,5 +1,7 @@
 //! The apt repository: suites, their packages, and what readers see of them.
 
+mod abandoned;
+mod attempts;
 mod blocks;
 mod bulk;
 mod change;
@@ -382,8 +384,8 @@ impl Repository {
     /// The indexes of a suite, made of its packages' stanzas.
     async fn rebuilt(&self, suite: &SuiteName) -> Result<Parts, PublishError> {
         let packages = self.store.suite_packages(suite).await?;
-        let changes: Vec<Change> = packages.into_iter().map(Change::Add).collect();
-        let parts = tokio::task::spawn_blocking(move || change::apply(&Parts::new(), &changes));
+        let changes: Arc<[Change]> = packages.into_iter().map(Change::Add).collect();
+        let parts = tokio::task::spawn_blocking(move || change::apply(&Parts::new(), &[changes]));
         parts.await?.map_err(PublishError::Indexes)
     }
 

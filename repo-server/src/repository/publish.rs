@@ -30,11 +30,11 @@ impl Repository {
     /// power cut. It runs to its end even when the caller goes away. [`PublishError::is_raced`]: what the changes were
     /// decided on may no longer hold; decide again.
     pub(super) async fn submit(self: &Arc<Self>, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
-        let (repository, suite) = (self.clone(), suite.clone());
+        let (repository, suite, changes) = (self.clone(), suite.clone(), changes.into());
         tokio::spawn(async move { repository.take_turn(&suite, changes).await }).await?
     }
 
-    async fn take_turn(&self, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
+    async fn take_turn(&self, suite: &SuiteName, changes: Arc<[Change]>) -> Result<(), PublishError> {
         // A snapshot is only signed anew.
         if !changes.is_empty() && self.store.is_frozen(suite).await? {
             return Err(PublishError::Frozen(suite.clone()));
@@ -47,7 +47,7 @@ impl Repository {
                 Ok(Outcome::Done(published)) => return published,
                 Ok(Outcome::TryAlone) | Err(TryRecvError::Closed) => {
                     self.wait_for_date(suite).await;
-                    return self.publish_generation(suite, changes).await;
+                    return self.publish_generation(suite, vec![changes]).await;
                 }
                 // Whoever had the turn before took others' changes, not these.
                 Err(TryRecvError::Empty) => self.lead(suite, &queue).await,
@@ -60,7 +60,7 @@ impl Repository {
         // Others get in line meanwhile.
         self.wait_for_date(suite).await;
         let batch = queue.take();
-        let changes = batch.iter().flat_map(|request| request.changes.iter().cloned()).collect();
+        let changes = batch.iter().map(|request| request.changes.clone()).collect();
         let published = self.publish_generation(suite, changes).await;
         let is_alone = batch.len() == 1;
         let mut failure = published.err();
@@ -85,7 +85,11 @@ impl Repository {
 
     /// Publishes a suite's content after these changes under a new signed Release. Only one may run at a time: the
     /// caller holds the suite's turn.
-    pub(super) async fn publish_generation(&self, suite: &SuiteName, changes: Vec<Change>) -> Result<(), PublishError> {
+    pub(super) async fn publish_generation(
+        &self,
+        suite: &SuiteName,
+        changes: Vec<Arc<[Change]>>,
+    ) -> Result<(), PublishError> {
         let parts = self.parts_of(suite).await?;
         let parts = self.compactions.fold_in(suite, parts);
         let (parts, changes) = tokio::task::spawn_blocking(move || {
@@ -140,7 +144,9 @@ impl Repository {
             // Another process may have been faster, or the commit came about although its answer was lost: what
             // readers see, and what the next publication builds on, is what the database holds now.
             match self.read_suite(suite).await {
-                Ok(snapshot) => self.show(suite, snapshot),
+                Ok(snapshot) if snapshot.newest().is_some() => self.show(suite, snapshot),
+                // It was about to be made.
+                Ok(_) => {}
                 Err(error) => tracing::warn!(%suite, %error, "could not read the suite again"),
             }
             return Err(error.into());

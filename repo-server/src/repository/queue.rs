@@ -22,7 +22,7 @@ pub(super) enum Outcome {
 /// The changes of one caller, which are published together or not at all.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Arc<[Change]>,
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Gets in line.
-    pub(super) fn join(&self, changes: Vec<Change>) -> oneshot::Receiver<Outcome> {
+    pub(super) fn join(&self, changes: Arc<[Change]>) -> oneshot::Receiver<Outcome> {
         let (answer, outcome) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Request { changes, answer });
         outcome
@@ -74,8 +74,8 @@ impl Queues {
 mod tests {
     use super::*;
 
-    fn removal(package: &str) -> Vec<Change> {
-        vec![Change::Remove { package: package.into() }]
+    fn removal(package: &str) -> Arc<[Change]> {
+        [Change::Remove { package: package.into() }].into()
     }
 
     #[test]

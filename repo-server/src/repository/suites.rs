@@ -1,6 +1,7 @@
 //! Work on what suites hold: withdrawing, promoting, phasing. Packages stay in the pool, and their bytes as they are.
 
 use super::Repository;
+use super::attempts::Attempts;
 use super::change::{Change, Placed};
 use super::error::PublishError;
 use debian_formats::names::SuiteName;
@@ -8,11 +9,6 @@ use debian_formats::{Architecture, PackageName, Version};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a change is decided anew because another one was faster.
-const ATTEMPTS: usize = 100;
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Some packages of a suite, by what people call them.
 #[derive(Debug, Clone)]
@@ -59,21 +55,18 @@ impl Repository {
         packages: &BTreeSet<String>,
     ) -> Result<usize, PublishError> {
         self.suite(suite).ok_or_else(|| PublishError::UnknownSuite(suite.clone()))?;
-        let mut attempts = 0;
+        let mut attempts = Attempts::default();
         loop {
-            attempts += 1;
-            let held = self.store.suite_hashes(suite).await?;
-            let gone = held.intersection(packages);
+            let held = self.store.held_of(suite, packages).await?;
             let changes: Vec<Change> =
-                gone.map(|package| Change::Remove { package: package.as_str().into() }).collect();
+                held.iter().map(|package| Change::Remove { package: package.as_str().into() }).collect();
             let count = changes.len();
             if count == 0 {
                 return Ok(0);
             }
             match self.submit(suite, changes).await {
                 Ok(()) => return Ok(count),
-                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(error),
+                Err(error) => attempts.again(error).await?,
             }
         }
     }
@@ -123,9 +116,8 @@ impl Repository {
         selection: &Selection,
         decide: impl Fn(&Placed, &BTreeSet<String>) -> Option<Change>,
     ) -> Result<Vec<Placed>, PublishError> {
-        let mut attempts = 0;
+        let mut attempts = Attempts::default();
         loop {
-            attempts += 1;
             let selected = self.held(from, selection).await?;
             if selected.is_empty() {
                 return Err(PublishError::NotInSuite { suite: from.clone(), selection: selection.clone() });
@@ -138,8 +130,7 @@ impl Repository {
             }
             match self.submit(to, changes).await {
                 Ok(()) => return Ok(changed),
-                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-                Err(error) => return Err(error),
+                Err(error) => attempts.again(error).await?,
             }
         }
     }

@@ -2,15 +2,13 @@
 //! then all packages are published together, or none.
 
 use super::Repository;
-use super::change::{Change, Placed};
 use super::error::PublishError;
 use super::incoming::{Pieces, Received, Waiting, receive};
-use super::intake::{ATTEMPTS, Decision, PAUSE, published};
-use super::store::{Package, PoolWrite};
+use super::intake::{OnConflict, published};
+use super::store::Package;
 use debian_formats::checksums::Checksums;
 use debian_formats::names::{ComponentName, SuiteName};
 use debian_formats::signed_changes::{ChangesError, ChangesFile, VerifiedChanges};
-use durable_files::Unplaced;
 use fleet_protocol::publishing::Published;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -165,7 +163,9 @@ impl Repository {
             none_twice(&checked).map(|()| checked)
         });
         let checked = checking.await.map_err(PublishError::from)??;
-        Ok(self.publish_together(suite, &component, checked).await?)
+        let packages: Vec<_> = checked.iter().map(|checked| checked.package.clone()).collect();
+        let added = self.take_in(suite, &component, checked, OnConflict::Refuse).await?.added;
+        Ok(packages.iter().map(|package| published(suite, package, added.contains(&package.sha256))).collect())
     }
 }
 
@@ -188,97 +188,4 @@ fn none_twice(checked: &[Waiting]) -> Result<(), UploadSetError> {
         }
     }
     Ok(())
-}
-
-/// A package on its way into the pool.
-struct Arrival {
-    package: Arc<Package>,
-    /// Until it is in the pool, or on its way there.
-    file: Option<Unplaced>,
-    /// From then on.
-    write: Option<PoolWrite>,
-    created: bool,
-}
-
-impl Repository {
-    async fn publish_together(
-        self: &Arc<Self>,
-        suite: &SuiteName,
-        component: &ComponentName,
-        checked: Vec<Waiting>,
-    ) -> Result<Vec<Published>, PublishError> {
-        let arrival = |it: Waiting| Arrival { package: it.package, file: Some(it.file), write: None, created: false };
-        let mut arrivals: Vec<Arrival> = checked.into_iter().map(arrival).collect();
-        let mut attempts = 0;
-        let placed = loop {
-            attempts += 1;
-            match self.place_together(suite, component, &mut arrivals).await {
-                Err(error) if error.is_raced() && attempts < ATTEMPTS => tokio::time::sleep(PAUSE).await,
-                placed => break placed,
-            }
-        };
-        for write in arrivals.iter_mut().filter_map(|arrival| arrival.write.take()) {
-            if let Err(error) = self.remove_abandoned_pool_file(write).await {
-                // The note of the write stays, so it is tried again later.
-                tracing::warn!(%error, "could not remove a pool file that was not published");
-            }
-        }
-        placed?;
-        Ok(arrivals.iter().map(|arrival| published(suite, &arrival.package, arrival.created)).collect())
-    }
-
-    async fn place_together(
-        self: &Arc<Self>,
-        suite: &SuiteName,
-        component: &ComponentName,
-        arrivals: &mut [Arrival],
-    ) -> Result<(), PublishError> {
-        let placed = |package| Placed { package, component: component.clone(), phased: None };
-        let (mut changes, mut new) = (Vec::new(), Vec::new());
-        for (index, arrival) in arrivals.iter_mut().enumerate() {
-            arrival.created = false;
-            match self.decide(suite, component, &arrival.package).await? {
-                Decision::Nothing => continue,
-                Decision::Add(placed) => changes.push(Change::Add(placed)),
-                Decision::AddNew(_) => new.push(index),
-            }
-            arrival.created = true;
-        }
-        self.store_together(arrivals, &new).await?;
-        for arrival in new.iter().filter_map(|index| arrivals.get(*index)) {
-            let write = arrival.write.clone().map(|write| Change::AddNew(placed(arrival.package.clone()), write));
-            changes.extend(write);
-        }
-        if !changes.is_empty() {
-            self.submit(suite, changes).await?;
-        }
-        for index in new {
-            if let Some(arrival) = arrivals.get_mut(index) {
-                arrival.write = None;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts those of these into the pool that no attempt before did, each with a note.
-    async fn store_together(&self, arrivals: &mut [Arrival], new: &[usize]) -> Result<(), PublishError> {
-        for index in new {
-            let Some(arrival) = arrivals.get_mut(*index).filter(|arrival| arrival.write.is_none()) else { continue };
-            let filename = &arrival.package.filename;
-            let begun = self.store.begin_pool_write(filename, &self.name, (self.clock)()).await?;
-            let write = begun.ok_or_else(|| PublishError::Busy { filename: filename.clone() })?;
-            // Since it was decided that the pool lacks it, somebody may have put it there; now nobody can.
-            if self.store.pool_file(filename).await?.is_some() {
-                self.store.forget_pool_write(&write).await?;
-                return Err(PublishError::Busy { filename: filename.clone() });
-            }
-            arrival.write = Some(write);
-        }
-        // Only when all are noted: what is taken from here is in the pool, or the upload fails for good.
-        let noted = arrivals.iter_mut().filter(|arrival| arrival.write.is_some());
-        let files = noted.filter_map(|arrival| Some((arrival.package.filename.clone(), arrival.file.take()?)));
-        let files = files.map(|(filename, file)| Ok((filename.parse()?, file)));
-        let files = files.collect::<Result<Vec<_>, PublishError>>()?;
-        if files.is_empty() { Ok(()) } else { Ok(self.storage.put_files(files).await?) }
-    }
 }

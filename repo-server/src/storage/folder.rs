@@ -2,10 +2,13 @@
 
 use super::{Key, Listed, StorageError};
 use bytes::Bytes;
-use durable_files::{DurableError, Nameless, Replacement, Unplaced, sync_files_of};
+use durable_files::{DurableError, Nameless, Unplaced, sync_files_of};
 use jiff::Timestamp;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+/// Flushing the whole file system also waits for what others wrote to it.
+const FEW: usize = 8;
 
 /// All of it blocks.
 #[derive(Debug)]
@@ -29,13 +32,15 @@ impl Folder {
         Ok(file.commit(0o644)?)
     }
 
-    pub(super) fn put_file(&self, key: &Key, file: Replacement) -> Result<(), StorageError> {
-        let target = self.prepared(key)?;
-        Ok(file.with_target(&target).commit(0o644)?)
-    }
-
-    /// Puts many in place and flushes them together.
+    /// Puts files in place: a few are flushed one by one, many together.
     pub(super) fn put_files(&self, files: Vec<(Key, Unplaced)>) -> Result<(), StorageError> {
+        if files.len() <= FEW {
+            for (key, file) in files {
+                let target = self.prepared(&key)?;
+                file.with_target(&target).commit(0o644)?;
+            }
+            return Ok(());
+        }
         for (key, file) in files {
             let target = self.path(&key);
             if let Some(folder) = target.parent() {

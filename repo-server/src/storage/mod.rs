@@ -15,7 +15,7 @@ use crate::config::BucketSettings;
 use crate::data_dir::DataDir;
 use bucket::Bucket;
 use bytes::Bytes;
-use durable_files::{DurableError, Replacement, Unplaced};
+use durable_files::{DurableError, Unplaced};
 use folder::Folder;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -154,15 +154,7 @@ impl Storage {
         }
     }
 
-    /// Stores a file that was written whole. A folder takes it over, so it must lie on the folder's file system.
-    pub(crate) async fn put_file(&self, key: &Key, file: Replacement) -> Result<(), StorageError> {
-        match &self.kind {
-            Kind::Bucket(bucket) => bucket.put_file(key, file.path()).await,
-            Kind::Folder(folder) => blocking(folder, key, move |folder, key| folder.put_file(key, file)).await,
-        }
-    }
-
-    /// Stores many files as [`Self::put_file`] does each; what a folder costs for each costs it once for all.
+    /// Stores files that were written whole. A folder takes them over, so they must lie on the folder's file system.
     pub(crate) async fn put_files(&self, files: Vec<(Key, Unplaced)>) -> Result<(), StorageError> {
         match &self.kind {
             Kind::Bucket(bucket) => {

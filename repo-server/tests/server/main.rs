@@ -9,6 +9,7 @@ mod certificates;
 mod commands;
 mod conformance;
 mod durability;
+mod imports;
 mod keys;
 mod operations;
 mod package;

@@ -1,16 +1,13 @@
-//! Work on what suites hold, without an upload; and many packages at once.
+//! Work on what suites hold, without an upload.
 
-use crate::package::{Package, hi, new_key};
+use crate::package::hi;
 use crate::running::{Answer, Server, Site, agent};
-use fleet_protocol::publishing::{Imported, import_path};
-use fleet_protocol::suites::{
-    Changed, SUITES_PATH, SuiteContents, SuiteInfo, contents_path, package_path, phase_path, promotions_path,
-};
+use fleet_protocol::suites::{Changed, SUITES_PATH, SuiteInfo, package_path, phase_path, promotions_path};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-fn names(names: &[&str]) -> BTreeSet<String> {
+pub(crate) fn names(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
@@ -20,19 +17,8 @@ fn changed(answer: &Answer) -> Vec<String> {
     changed.packages.iter().map(|it| format!("{} {}", it.package, it.version)).collect()
 }
 
-fn tar(debs: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (name, deb) in debs {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(deb.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, deb.as_slice()).unwrap();
-    }
-    tar.into_inner().unwrap()
-}
-
 impl Server {
-    fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let authorization = format!("Bearer {}", self.token);
         let send = |request: ureq::RequestBuilder<ureq::typestate::WithBody>| {
             let request = request.header("Authorization", &authorization).content_type("application/json");
@@ -48,17 +34,6 @@ impl Server {
 
     fn new_suite(&self, name: &str) -> u16 {
         self.ask("POST", SUITES_PATH, Some(json!({ "name": name }))).status
-    }
-
-    fn import(&self, suite: &str, query: &str, body: &[u8]) -> Answer {
-        let request = agent().post(self.url(&format!("{}{query}", import_path(suite))));
-        Answer::of(request.header("Authorization", format!("Bearer {}", self.token)).send(body))
-    }
-
-    fn imported(&self, suite: &str, query: &str, body: &[u8]) -> Imported {
-        let answer = self.import(suite, query, body);
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-        serde_json::from_slice(&answer.body).unwrap()
     }
 }
 
@@ -206,60 +181,4 @@ fn what_a_suite_keeps_is_noted_also_where_nothing_can_be_withdrawn_now() {
     assert_eq!(set(1), 200);
     assert_eq!(noted(), ["suite.withdraw", "suite.retention"]);
     assert_eq!(server.check_suite(), names(&["hi 2.0"]));
-}
-
-#[test]
-fn an_import_takes_what_is_good_and_tells_what_is_not() {
-    let site = Site::new();
-    let server = site.start();
-    let package = |name: &'static str, version: &str| Package { name, ..hi(version) };
-    server.publish(&package("held", "1").signed_by(&site.package_key)).published();
-    let other = Package { content: b"other".to_vec(), ..package("held", "1") };
-    let debs = [
-        ("new.deb", package("new", "1").signed_by(&site.package_key)),
-        ("held.deb", package("held", "1").signed_by(&site.package_key)),
-        ("other.deb", other.signed_by(&site.package_key)),
-        ("stranger.deb", package("stranger", "1").signed_by(&new_key())),
-        ("unsigned.deb", package("unsigned", "1").unsigned()),
-        ("none.deb", b"no package".to_vec()),
-    ];
-    let imported = server.imported("stable", "", &tar(&debs));
-    assert_eq!((imported.added, imported.held, imported.refused), (1, 1, 4), "{imported:?}");
-    assert_eq!(server.check_suite(), names(&["held 1", "new 1"]));
-    let refused: BTreeSet<&str> = imported.refusals.iter().map(|it| it.name.as_str()).collect();
-    assert!(refused.is_superset(&["none.deb", "stranger.deb", "unsigned.deb"].into()), "{refused:?}");
-    assert_eq!(site.files("incoming"), BTreeSet::new());
-    let unsigned = server.imported("stable", "?unsigned=true", &tar(&debs[4..5]));
-    assert_eq!((unsigned.added, unsigned.refused), (1, 0), "{unsigned:?}");
-    let again = server.imported("stable", "?unsigned=true", &tar(&debs[..2]));
-    assert_eq!((again.added, again.held, again.refused), (0, 2, 0), "{again:?}");
-    // A page of two at a time.
-    let (mut listed, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = server.ask("GET", &format!("{}?limit=2&after={after}", contents_path("stable")), None);
-        let page: SuiteContents = serde_json::from_slice(&page.body).unwrap();
-        listed.extend(page.packages.into_iter().map(|it| it.package));
-        let Some(next) = page.next else { break };
-        after = next;
-    }
-    assert_eq!(listed, ["held", "new", "unsigned"]);
-}
-
-#[test]
-fn an_import_that_breaks_off_leaves_nothing() {
-    let site = Site::new();
-    let server = site.start();
-    let whole =
-        tar(&[("a.deb", hi("1.0").signed_by(&site.package_key)), ("b.deb", hi("2.0").signed_by(&site.package_key))]);
-    for (body, query, status) in [
-        (&whole[..whole.len() / 2], "", 400),
-        (b"no tar at all", "", 400),
-        (b"", "", 400),
-        (&whole, "?componen=x", 400),
-    ] {
-        let answer = server.import("stable", query, body);
-        assert_eq!(answer.problem().status, status, "{}", answer.problem().detail);
-    }
-    assert_eq!(server.check_suite(), BTreeSet::new());
-    assert_eq!((site.stored("pool"), site.files("incoming")), (BTreeSet::new(), BTreeSet::new()));
 }

@@ -125,14 +125,21 @@ impl Block {
             // It is served in gzip only, and stored in zstd.
             Kind::Contents => (Effort::Quick.zstd(), false),
         };
-        let (gzip, xz, zstd) = std::thread::scope(|scope| {
-            let zstd = scope.spawn(|| zstd::bulk::compress(&plain, zstd_level));
-            let xz = || if with_xz { XzBlock::compress(&plain, effort.xz()) } else { Ok(XzBlock::default()) };
-            let packed = gzip(&plain, effort).and_then(|gzip| Ok((gzip, xz()?)));
-            let zstd = zstd.join().map_err(|_| io::Error::other("the thread that compresses stopped"))?;
-            let (gzip, xz) = packed?;
-            Ok::<_, io::Error>((gzip, xz, zstd?))
-        })?;
+        let zstd = || zstd::bulk::compress(&plain, zstd_level);
+        let rest = || {
+            let xz = if with_xz { XzBlock::compress(&plain, effort.xz())? } else { XzBlock::default() };
+            Ok::<_, io::Error>((gzip(&plain, effort)?, xz))
+        };
+        let ((gzip, xz), zstd) = match effort {
+            Effort::Quick => std::thread::scope(|scope| {
+                let zstd = scope.spawn(zstd);
+                let rest = rest()?;
+                let zstd = zstd.join().map_err(|_| io::Error::other("the thread that compresses stopped"))?;
+                Ok::<_, io::Error>((rest, zstd?))
+            })?,
+            // Nobody waits, and each takes tens of megabytes while it works.
+            Effort::Full => (rest()?, zstd()?),
+        };
         let mut block = Self {
             id: String::new(),
             is_settled: effort == Effort::Full,

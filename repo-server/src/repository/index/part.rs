@@ -87,6 +87,11 @@ pub(in crate::repository) struct Compacted {
 }
 
 impl Compacted {
+    /// Whether it is made of these.
+    pub(in crate::repository) fn is_of(&self, blocks: &[Arc<Block>]) -> bool {
+        self.from == blocks
+    }
+
     /// Neighbours are joined, and what is final stays. Takes seconds for megabytes.
     pub(in crate::repository) fn of(kind: Kind, blocks: &[Arc<Block>]) -> io::Result<Self> {
         let (mut to, mut waiting) = (Vec::new(), Vec::new());

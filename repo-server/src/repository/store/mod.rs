@@ -8,7 +8,7 @@ mod suites;
 
 pub(in crate::repository) use generations::StoredGeneration;
 pub(crate) use pool::PoolFile;
-pub(in crate::repository) use pool::PoolNames;
+pub(in crate::repository) use pool::{PoolName, PoolNames};
 pub(in crate::repository) use pool_writes::{POOL_WRITE_LEASE, PoolWrite};
 pub(in crate::repository) use publish::Step;
 
@@ -40,6 +40,9 @@ pub enum StoreError {
     /// Somebody else published to the suite in the meantime.
     #[error("suite {0} was published by another process at the same time")]
     Raced(SuiteName),
+    /// The same file is on its way in from somebody else.
+    #[error("{0} is being uploaded by somebody else at the same time; try again in a while")]
+    Busy(String),
     /// Somebody took the place of a file in the pool for abandoned.
     #[error("putting {0} into the pool took so long that its place was cleared")]
     NoteLost(String),

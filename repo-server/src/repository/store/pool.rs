@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A package that no suite holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,61 +23,77 @@ pub(crate) struct PoolFile {
     pub(crate) size: u64,
 }
 
-/// What the pool holds, by what may stand in a package's way.
+/// What a package of the pool is known by.
+#[derive(Debug)]
+pub(in crate::repository) struct PoolName {
+    pub(in crate::repository) sha256: String,
+    pub(in crate::repository) name: String,
+    pub(in crate::repository) architecture: String,
+    pub(in crate::repository) version: Version,
+    pub(in crate::repository) filename: String,
+}
+
+impl PoolName {
+    pub(in crate::repository) fn of(package: &Package) -> Self {
+        Self {
+            sha256: package.sha256.clone(),
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+            version: package.version.clone(),
+            filename: package.filename.clone(),
+        }
+    }
+}
+
+/// Packages of the pool, by what may stand in another one's way.
 #[derive(Debug, Default)]
 pub(in crate::repository) struct PoolNames {
-    by_name: BTreeMap<(String, String), Vec<(Version, String)>>,
-    by_filename: BTreeMap<String, String>,
+    by_name: BTreeMap<(String, String), Vec<Arc<PoolName>>>,
+    by_filename: BTreeMap<String, Arc<PoolName>>,
 }
 
 impl PoolNames {
-    pub(in crate::repository) fn add(
-        &mut self,
-        name: String,
-        architecture: String,
-        version: Version,
-        sha256: String,
-        filename: String,
-    ) {
-        self.by_name.entry((name, architecture)).or_default().push((version, sha256.clone()));
-        self.by_filename.insert(filename, sha256);
+    pub(in crate::repository) fn add(&mut self, package: PoolName) {
+        let package = Arc::new(package);
+        let key = (package.name.clone(), package.architecture.clone());
+        self.by_name.entry(key).or_default().push(package.clone());
+        self.by_filename.insert(package.filename.clone(), package);
     }
 
-    /// The SHA-256 of the package that has its name, architecture and version, as dpkg compares them, or its file name.
-    pub(in crate::repository) fn rival(&self, package: &Package) -> Option<&String> {
+    /// The package of the same name and architecture whose version is equal as dpkg compares (`1.0` and `1.00` are), or
+    /// whose file has the same name.
+    pub(in crate::repository) fn rival(&self, package: &Package) -> Option<&PoolName> {
         let named = self.by_name.get(&(package.name.clone(), package.architecture.clone()));
-        let equal = named.into_iter().flatten().find(|(version, _)| *version == package.version);
-        equal.map(|(_, sha256)| sha256).or_else(|| self.by_filename.get(&package.filename))
+        let equal = named.into_iter().flatten().find(|it| it.version == package.version);
+        equal.or_else(|| self.by_filename.get(&package.filename)).map(AsRef::as_ref)
     }
 }
 
-impl Store {
-    /// The pool's package of the same name and architecture whose version is equal as dpkg compares (`1.0` and
-    /// `1.00` are), or whose file has the same name.
-    pub(in crate::repository) async fn rival(&self, wanted: &Package) -> Result<Option<Package>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT p.sha256, p.name, p.version, p.architecture, p.filename, p.size, p.stanza, p.signed_by, \
-             COALESCE(c.paths, '') FROM packages p LEFT JOIN package_contents c ON c.sha256 = p.sha256 \
-             WHERE (p.name = $1 AND p.architecture = $2) OR p.filename = $3",
-        )
-        .bind(&wanted.name)
-        .bind(&wanted.architecture)
-        .bind(&wanted.filename)
-        .fetch_all(&self.database)
-        .await?;
-        let packages = rows.iter().map(package_of_row).collect::<Result<Vec<_>, _>>()?;
-        Ok(packages.into_iter().find(|p| p.version == wanted.version || p.filename == wanted.filename))
-    }
+/// For so many packages, each is looked for; for more, all that there are are read.
+pub(super) const FEW: usize = 50;
 
-    /// What the pool holds, by name and architecture.
-    pub(in crate::repository) async fn pool_names(&self) -> Result<PoolNames, StoreError> {
-        let rows = sqlx::query("SELECT name, architecture, version, sha256, filename FROM packages")
+impl Store {
+    /// All of the pool that may stand in the way of these, and perhaps more.
+    pub(in crate::repository) async fn pool_names(&self, wanted: &[&Package]) -> Result<PoolNames, StoreError> {
+        let mut names = PoolNames::default();
+        if wanted.len() > FEW {
+            let rows = sqlx::query("SELECT sha256, name, architecture, version, filename FROM packages")
+                .fetch_all(&self.database)
+                .await?;
+            rows.iter().try_for_each(|row| pool_name_of_row(row).map(|name| names.add(name)))?;
+            return Ok(names);
+        }
+        for package in wanted {
+            let rows = sqlx::query(
+                "SELECT sha256, name, architecture, version, filename FROM packages \
+                 WHERE (name = $1 AND architecture = $2) OR filename = $3",
+            )
+            .bind(&package.name)
+            .bind(&package.architecture)
+            .bind(&package.filename)
             .fetch_all(&self.database)
             .await?;
-        let mut names = PoolNames::default();
-        for row in &rows {
-            let (name, architecture) = (row.try_get(0)?, row.try_get(1)?);
-            names.add(name, architecture, parsed(row, 2, "version")?, row.try_get(3)?, row.try_get(4)?);
+            rows.iter().try_for_each(|row| pool_name_of_row(row).map(|name| names.add(name)))?;
         }
         Ok(names)
     }
@@ -169,6 +186,16 @@ impl Store {
         transaction.commit().await?;
         Ok(Some(write))
     }
+}
+
+fn pool_name_of_row(row: &AnyRow) -> Result<PoolName, StoreError> {
+    Ok(PoolName {
+        sha256: row.try_get(0)?,
+        name: row.try_get(1)?,
+        architecture: row.try_get(2)?,
+        version: parsed(row, 3, "version")?,
+        filename: row.try_get(4)?,
+    })
 }
 
 pub(super) fn package_of_row(row: &AnyRow) -> Result<Package, StoreError> {

@@ -18,37 +18,32 @@ pub(in crate::repository) struct PoolWrite {
 }
 
 impl Store {
-    /// Notes that a file is about to be put into the pool; none if another upload of it is on its way. A note whose
-    /// lease has ended is taken over.
-    pub(in crate::repository) async fn begin_pool_write(
-        &self,
-        filename: &str,
-        owner: &str,
-        now: Timestamp,
-    ) -> Result<Option<PoolWrite>, StoreError> {
-        let mut connection = self.database.acquire().await?;
-        begin_pool_write(&mut connection, filename, owner, now).await
-    }
-
-    /// The same for many files at once: all are noted, or none is.
+    /// Notes that files are about to be put into the pool: all are noted, or none is. A note whose lease has ended is
+    /// taken over. [`StoreError::Busy`]: another upload of one of them is on its way, or has just put it there.
     pub(in crate::repository) async fn begin_pool_writes(
         &self,
         filenames: &[&str],
         owner: &str,
         now: Timestamp,
-    ) -> Result<Option<Vec<PoolWrite>>, StoreError> {
+    ) -> Result<Vec<PoolWrite>, StoreError> {
         let (mut transaction, mut writes) = (self.database.begin().await?, Vec::with_capacity(filenames.len()));
         for filename in filenames {
-            match begin_pool_write(&mut transaction, filename, owner, now).await? {
-                Some(write) => writes.push(write),
-                None => {
+            let write = begin_pool_write(&mut transaction, filename, owner, now).await?;
+            // Only from here on can nobody else put it there.
+            let there = sqlx::query("SELECT 1 FROM packages WHERE filename = $1")
+                .bind(filename)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            match write {
+                Some(write) if there.is_none() => writes.push(write),
+                _ => {
                     transaction.rollback().await?;
-                    return Ok(None);
+                    return Err(StoreError::Busy((*filename).to_owned()));
                 }
             }
         }
         transaction.commit().await?;
-        Ok(Some(writes))
+        Ok(writes)
     }
 
     /// Notes that were made before this time.

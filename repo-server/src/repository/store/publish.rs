@@ -6,12 +6,13 @@ use super::{Store, StoreError, signed};
 use debian_formats::names::SuiteName;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection as _};
+use std::sync::Arc;
 
 /// What a publication does to what the tables say a suite holds.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::repository) enum Step<'a> {
-    /// Changes it.
-    Changes(&'a [Change]),
+    /// Changes it, one after the other.
+    Changes(&'a [Arc<[Change]>]),
     /// Makes the suite, frozen, as another one is in its generation of this number.
     Snapshot { of: &'a SuiteName, number: i64 },
     /// Has it hold what a snapshot does in its generation of this number.
@@ -83,7 +84,7 @@ async fn publish_in_transaction(
     }
     match step {
         Step::Changes(changes) => {
-            for change in changes {
+            for change in changes.iter().flat_map(|some| some.iter()) {
                 change_in_transaction(&mut transaction, name, change, now).await?;
             }
         }

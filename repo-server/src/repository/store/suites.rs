@@ -2,7 +2,7 @@
 
 use super::super::change::Placed;
 use super::super::retention::Held;
-use super::pool::package_of_row;
+use super::pool::{FEW, package_of_row};
 use super::{Store, StoreError, parsed, time};
 use debian_formats::PackageName;
 use debian_formats::names::SuiteName;
@@ -35,22 +35,33 @@ impl Store {
         rows.iter().map(|row| parsed(row, 0, "suite")).collect()
     }
 
-    /// The SHA-256 of all that a suite holds.
-    pub(in crate::repository) async fn suite_hashes(&self, suite: &SuiteName) -> Result<BTreeSet<String>, StoreError> {
-        let rows = sqlx::query("SELECT sha256 FROM suite_packages WHERE suite = $1")
-            .bind(suite.as_str())
-            .fetch_all(&self.database)
-            .await?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
-    }
-
-    pub(in crate::repository) async fn suite_holds(&self, suite: &SuiteName, sha256: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM suite_packages WHERE suite = $1 AND sha256 = $2")
-            .bind(suite.as_str())
-            .bind(sha256)
-            .fetch_optional(&self.database)
-            .await?;
-        Ok(row.is_some())
+    /// Those of these SHA-256 that a suite holds.
+    pub(in crate::repository) async fn held_of(
+        &self,
+        suite: &SuiteName,
+        wanted: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut held = BTreeSet::new();
+        if wanted.len() > FEW {
+            let rows = sqlx::query("SELECT sha256 FROM suite_packages WHERE suite = $1")
+                .bind(suite.as_str())
+                .fetch_all(&self.database)
+                .await?;
+            held = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+            held.retain(|sha256| wanted.contains(sha256));
+            return Ok(held);
+        }
+        for sha256 in wanted {
+            let row = sqlx::query("SELECT 1 FROM suite_packages WHERE suite = $1 AND sha256 = $2")
+                .bind(suite.as_str())
+                .bind(sha256)
+                .fetch_optional(&self.database)
+                .await?;
+            if row.is_some() {
+                held.insert(sha256.clone());
+            }
+        }
+        Ok(held)
     }
 
     /// Everything in a suite.
