@@ -47,7 +47,7 @@ impl Change {
 /// The parts after these changes.
 pub(super) fn apply(parts: &Parts, changes: &[Arc<[Change]>]) -> io::Result<Parts> {
     let mut gone: BTreeSet<Arc<str>> = BTreeSet::new();
-    let mut new: BTreeMap<PartKey, Vec<IndexEntry>> = BTreeMap::new();
+    let mut new: BTreeMap<PartKey, Vec<&Placed>> = BTreeMap::new();
     for change in changes.iter().flat_map(|some| some.iter()) {
         match change {
             Change::AddNew(placed, _) | Change::Add(placed) => place(placed, &mut new),
@@ -63,21 +63,31 @@ pub(super) fn apply(parts: &Parts, changes: &[Arc<[Change]>]) -> io::Result<Part
     let empty = Part::default();
     for key in keys {
         let (part, new) = (parts.get(&key).unwrap_or(&empty), new.remove(&key).unwrap_or_default());
-        changed.insert(key.clone(), part.changed(key.kind, &gone, new)?);
+        // Made when they are packed: all texts at once would take as much memory as the index.
+        let entries = new.into_iter().filter_map(|placed| entry(key.kind, placed));
+        changed.insert(key.clone(), part.changed(key.kind, &gone, entries)?);
     }
     changed.retain(|_, part| !part.blocks.is_empty());
     Ok(changed)
 }
 
-fn place(placed: &Placed, new: &mut BTreeMap<PartKey, Vec<IndexEntry>>) {
-    let Placed { package, component, phased } = placed;
+fn place<'a>(placed: &'a Placed, new: &mut BTreeMap<PartKey, Vec<&'a Placed>>) {
     // The store gives no package whose architecture is not one.
-    let Ok(architecture) = package.architecture.parse::<Architecture>() else { return };
-    let key = |kind| PartKey { kind, component: component.clone(), architecture: architecture.clone() };
-    let id = package.id();
-    new.entry(key(Kind::Packages)).or_default().push(packages_entry(id.clone(), &package.stanza, *phased));
-    let section = package.stanza.lines().find_map(|line| line.strip_prefix("Section: "));
-    if let Some(entry) = contents_entry(id, &package.name, section, &package.paths) {
-        new.entry(key(Kind::Contents)).or_default().push(entry);
+    let Ok(architecture) = placed.package.architecture.parse::<Architecture>() else { return };
+    for kind in Kind::ALL {
+        let key = PartKey { kind, component: placed.component.clone(), architecture: architecture.clone() };
+        new.entry(key).or_default().push(placed);
+    }
+}
+
+/// What an index of this kind says of a package.
+fn entry(kind: Kind, placed: &Placed) -> Option<IndexEntry> {
+    let package = &placed.package;
+    match kind {
+        Kind::Packages => Some(packages_entry(package.id(), &package.stanza, placed.phased)),
+        Kind::Contents => {
+            let section = package.stanza.lines().find_map(|line| line.strip_prefix("Section: "));
+            contents_entry(package.id(), &package.name, section, &package.paths)
+        }
     }
 }

@@ -29,7 +29,7 @@ impl Part {
         &self,
         kind: Kind,
         gone: &BTreeSet<Arc<str>>,
-        new: Vec<IndexEntry>,
+        new: impl IntoIterator<Item = IndexEntry>,
     ) -> io::Result<Self> {
         let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
         for block in &self.blocks {
@@ -42,16 +42,25 @@ impl Part {
                 blocks.push(pack(kind, &kept, effort_for(&kept))?);
             }
         }
-        if new.is_empty() {
+        let mut new = new.into_iter().peekable();
+        if new.peek().is_none() {
             return Ok(Self { blocks });
         }
-        let mut waiting = Vec::new();
+        let (mut waiting, mut size) = (Vec::new(), 0);
         if let Some(open) = blocks.pop_if(|last| last.size() < OPEN) {
+            size = open.size();
             waiting.extend(open.entries());
         }
-        waiting.extend(new);
-        for group in groups(waiting, SETTLED) {
-            blocks.push(pack(kind, &group, effort_for(&group))?);
+        for entry in new {
+            size += entry.text.len();
+            waiting.push(entry);
+            if size >= SETTLED {
+                blocks.push(pack(kind, &waiting, effort_for(&waiting))?);
+                (waiting, size) = (Vec::new(), 0);
+            }
+        }
+        if !waiting.is_empty() {
+            blocks.push(pack(kind, &waiting, effort_for(&waiting))?);
         }
         Ok(Self { blocks })
     }
