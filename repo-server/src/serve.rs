@@ -8,7 +8,7 @@ use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
 use crate::fleet_ca::CertificateError;
 use crate::http::listener::{self, ListenError, TlsError};
-use crate::http::{Front, Scheme, ServerState, Surface, router};
+use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
@@ -129,7 +129,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             (Endpoint::Https, Some(certificate)) => Some(certificate.acceptor()?),
             _ => None,
         };
-        let state = ServerState {
+        let state = ServerState::new(Shared {
             repository: repository.clone(),
             access: access.clone(),
             audit: audit.clone(),
@@ -137,7 +137,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             redirect: settings.backends.redirect,
             metrics: metrics.clone(),
             stop: stopped.clone(),
-        };
+        });
         let front = Front::new(router(state), scheme(endpoint), metrics.clone(), proxies.clone());
         let connections = metrics.connections(endpoint.as_str());
         serving.spawn(listener::serve(socket, tls, Arc::new(front), connections, stopped.clone()));

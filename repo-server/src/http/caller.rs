@@ -1,6 +1,6 @@
 //! Who calls: the token and the address that a request comes with.
 
-use super::listener::Peer;
+use super::exchange::Client;
 use super::problem::{Challenge, Problem};
 use super::state::ServerState;
 use crate::access::{Action, Token, may};
@@ -99,8 +99,8 @@ impl FromRequestParts<ServerState> for Caller {
 }
 
 /// The listener says who is at the other end of each connection; one that does not is treated as one single stranger.
-pub(super) fn address_of(peer: Option<&Peer>) -> IpAddr {
-    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.address)
+pub(super) fn address_of(client: Option<&Client>) -> IpAddr {
+    client.map_or(Ipv4Addr::UNSPECIFIED.into(), |client| client.address)
 }
 
 /// RFC 6750 §2.1.

@@ -7,7 +7,7 @@ use super::reader::{Visitor, require_suite};
 use super::state::ServerState;
 use super::static_file::{Content, StaticFile, cache_control};
 use axum::Extension;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::names::SuiteName;
@@ -55,25 +55,28 @@ fn private_suite_advice(base: &str) -> String {
 /// `GET /debian/dists/<suite>/…`
 pub(super) async fn suite_file(
     State(state): State<ServerState>,
-    Path((suite, path)): Path<(String, String)>,
+    parameters: RawPathParams,
     request: Request,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no such suite on this server");
+    // Parsed as a tuple they would be copied.
+    let mut parameters = parameters.iter();
+    let (Some((_, suite)), Some((_, path))) = (parameters.next(), parameters.next()) else { return Err(missing()) };
     let suite: SuiteName = suite.parse().map_err(|_| missing())?;
     let mut snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
     let access = require_suite(&state, Visitor::of(&request), &suite).await?;
-    if snapshot.file(&path).is_none() && path.contains("/by-hash/") {
+    if snapshot.file(path).is_none() && path.contains("/by-hash/") {
         // Another process may have given the reader a Release that this one has not seen yet.
         state.repository.catch_up().await?;
         snapshot = state.repository.suite(&suite).ok_or_else(missing)?;
     }
-    let file = snapshot.file(&path).ok_or_else(|| Problem::not_found("the suite has no such file"))?;
+    let file = snapshot.file(path).ok_or_else(|| Problem::not_found("the suite has no such file"))?;
     let served = StaticFile {
         length: file.content.size(),
         content: Content::Memory(file.content.clone()),
         sha256: &file.sha256,
         modified: file.modified,
-        content_type: content_type(&path),
+        content_type: content_type(path),
         immutable: file.immutable,
     };
     let mut response = served.respond(request.method(), request.headers());

@@ -2,6 +2,7 @@
 
 use super::listener::Peer;
 use super::state::Scheme;
+use crate::access::Serial;
 use crate::metrics::Metrics;
 use crate::proxies::TrustedProxies;
 use axum::Router;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     /// What the client speaks.
     pub(crate) scheme: Scheme,
+    /// The client certificate of the fleet CA that it showed.
+    pub(crate) certificate: Option<Serial>,
 }
 
 /// One listener's routes, and what goes around them.
@@ -60,16 +64,14 @@ impl Front {
         peer: Peer,
         mut request: Request<Incoming>,
     ) -> Result<Response<Watched>, Infallible> {
-        let began = Instant::now();
         let route = route_of(request.uri().path());
-        let client = client(&self.proxies, peer.address, self.scheme, request.headers());
+        let client = client(&self.proxies, peer, self.scheme, request.headers());
         let id = given_id(request.headers()).unwrap_or_else(|| self.ids.next());
         let line = is_logged(request.method()).then(|| {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            Box::new(Line { method, path, client, id: id.clone(), began })
+            Box::new(Line { method, path, client, id: id.clone(), began: Instant::now() })
         });
         request.extensions_mut().insert(client);
-        request.extensions_mut().insert(behind_proxies(&self.proxies, peer, client));
         let work = self.router.clone().oneshot(request.map(Body::new));
         let answered = if route == INDEX {
             // Read from memory; there is nothing to log that would need the id.
@@ -107,9 +109,11 @@ fn route_of(path: &str) -> &'static str {
     }
 }
 
-fn client(proxies: &TrustedProxies, peer: IpAddr, scheme: Scheme, headers: &HeaderMap) -> Client {
+/// Behind a trusted proxy, whom that names. What the proxy shows of itself says nothing about those behind it.
+fn client(proxies: &TrustedProxies, peer: Peer, scheme: Scheme, headers: &HeaderMap) -> Client {
+    let Peer { address: peer, certificate } = peer;
     if !proxies.trusts(peer) {
-        return Client { address: peer.to_canonical(), scheme };
+        return Client { address: peer.to_canonical(), scheme, certificate };
     }
     let passed = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     // An iterator over headers goes both ways, and so does one over the parts of a text.
@@ -119,13 +123,7 @@ fn client(proxies: &TrustedProxies, peer: IpAddr, scheme: Scheme, headers: &Head
         Some(b"https") => Scheme::Https,
         _ => scheme,
     };
-    Client { address, scheme }
-}
-
-/// Who asks, for those who decide about access. What a proxy shows of itself says nothing about those behind it.
-fn behind_proxies(proxies: &TrustedProxies, peer: Peer, client: Client) -> Peer {
-    let certificate = peer.certificate.filter(|_| !proxies.trusts(peer.address));
-    Peer { address: client.address, certificate }
+    Client { address, scheme, certificate: None }
 }
 
 /// The id that the client gave, if it can be put into a log and a header as it is.
@@ -138,7 +136,7 @@ fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Ids that no other process gives.
 struct RequestIds {
-    prefix: u64,
+    prefix: String,
     next: AtomicU64,
 }
 
@@ -146,11 +144,14 @@ impl RequestIds {
     fn new() -> Self {
         // Without randomness they are at least different from those of the process beside it.
         let prefix = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
-        Self { prefix, next: AtomicU64::new(1) }
+        Self { prefix: format!("{prefix:016x}-"), next: AtomicU64::new(1) }
     }
 
     fn next(&self) -> HeaderValue {
-        let text = format!("{:016x}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed));
+        let mut text = String::with_capacity(self.prefix.len() + 16);
+        text.push_str(&self.prefix);
+        // Writing into a text does not fail.
+        let _ = write!(text, "{:x}", self.next.fetch_add(1, Ordering::Relaxed));
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 }
@@ -253,12 +254,15 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(FORWARDED_FOR, "1.2.3.4, 198.51.100.7".parse().unwrap());
         headers.insert(FORWARDED_PROTO, "https".parse().unwrap());
+        let certificate = Some("7".parse().unwrap());
+        let peer = Peer { address: [127, 0, 0, 1].into(), certificate };
         let told = |proxies: &[&str]| {
             let proxies: Vec<String> = proxies.iter().map(|&text| text.to_owned()).collect();
-            client(&TrustedProxies::parse(&proxies).unwrap(), [127, 0, 0, 1].into(), Scheme::Http, &headers)
+            client(&TrustedProxies::parse(&proxies).unwrap(), peer, Scheme::Http, &headers)
         };
-        assert_eq!(told(&[]), Client { address: [127, 0, 0, 1].into(), scheme: Scheme::Http });
-        assert_eq!(told(&["127.0.0.1"]), Client { address: [198, 51, 100, 7].into(), scheme: Scheme::Https });
+        assert_eq!(told(&[]), Client { address: peer.address, scheme: Scheme::Http, certificate });
+        let behind = Client { address: [198, 51, 100, 7].into(), scheme: Scheme::Https, certificate: None };
+        assert_eq!(told(&["127.0.0.1"]), behind);
     }
 
     #[test]

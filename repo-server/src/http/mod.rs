@@ -30,4 +30,4 @@ mod unbroken;
 
 pub(crate) use exchange::Front;
 pub(crate) use router::{Surface, router};
-pub(crate) use state::{Scheme, ServerState};
+pub(crate) use state::{Scheme, ServerState, Shared};

@@ -1,7 +1,7 @@
 //! Who may read what of the repository: a public suite everybody, others devices and holders of tokens.
 
 use super::caller::{address_of, basic_password, bearer_token};
-use super::listener::Peer;
+use super::exchange::Client;
 use super::problem::{Challenge, Problem};
 use super::router::Surface;
 use super::state::ServerState;
@@ -16,12 +16,12 @@ use jiff::Timestamp;
 #[derive(Clone, Copy)]
 pub(super) struct Visitor<'a> {
     headers: &'a HeaderMap,
-    peer: Option<Peer>,
+    client: Option<Client>,
 }
 
 impl<'a> Visitor<'a> {
     pub(super) fn of(request: &'a Request) -> Self {
-        Self { headers: request.headers(), peer: request.extensions().get().copied() }
+        Self { headers: request.headers(), client: request.extensions().get().copied() }
     }
 }
 
@@ -80,9 +80,9 @@ async fn identify(state: &ServerState, visitor: Visitor<'_>) -> Result<Reader, P
             "what is only for devices is not served over plain HTTP beyond loopback; use the server's https address",
         ));
     }
-    let Visitor { headers, peer } = visitor;
+    let Visitor { headers, client } = visitor;
     let mut without_secret = Ok(Reader::Stranger);
-    if let Some(serial) = peer.and_then(|peer| peer.certificate) {
+    if let Some(serial) = client.and_then(|client| client.certificate) {
         let Some(at) = state.access.certificates.revoked_at(serial).await? else { return Ok(Reader::Device) };
         let detail = format!("the client certificate {serial} was revoked at {at}; a new one is needed");
         without_secret = Err(Problem::unauthenticated(Challenge::Basic, detail));
@@ -90,7 +90,7 @@ async fn identify(state: &ServerState, visitor: Visitor<'_>) -> Result<Reader, P
     let Some(secret) = basic_password(headers).or_else(|| bearer_token(headers).map(str::to_owned)) else {
         return without_secret;
     };
-    match state.access.admit(&secret, address_of(peer.as_ref()), Timestamp::now()).await {
+    match state.access.admit(&secret, address_of(client.as_ref()), Timestamp::now()).await {
         Ok(token) => Ok(Reader::Holder(token.grant)),
         Err(error) => Err(Problem::not_admitted(Challenge::Basic, error)),
     }

@@ -5,12 +5,30 @@ use crate::access::Access;
 use crate::audit::Audit;
 use crate::metrics::Metrics;
 use crate::repository::Repository;
+use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The domains, and what goes on in the process.
+/// The domains, and what goes on in the process. It is handed from layer to layer with every request.
 #[derive(Clone)]
-pub(crate) struct ServerState {
+pub(crate) struct ServerState(Arc<Shared>);
+
+impl ServerState {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for ServerState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What all requests of a listener share.
+pub(crate) struct Shared {
     pub(crate) repository: Arc<Repository>,
     pub(crate) access: Arc<Access>,
     pub(crate) audit: Audit,

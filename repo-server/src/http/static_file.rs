@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// No write to a socket is larger: a peer that reads slowly must not make it be copied again and again.
 const PIECE: usize = 256 << 10;
 
+/// Room for what a response usually says, so that the table does not grow.
+const USUAL_HEADERS: usize = 8;
+
 /// Where a file's content is.
 pub(super) enum Content {
     Memory(Rope),
@@ -59,22 +62,20 @@ pub(super) struct StaticFile<'a> {
 impl StaticFile<'_> {
     /// The content, or the parts of it that were asked for, or 304 when the client has it already.
     pub(super) fn respond(self, method: &Method, request: &HeaderMap) -> Response {
-        let (tag, date) = (entity_tag(self.sha256), http_date(self.modified));
+        let tag = entity_tag(self.sha256);
         let (content_type, immutable) = (self.content_type, self.immutable);
-        let mut response = if is_known(request, &tag, self.modified) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            match request.get(header::RANGE).and_then(|range| range.to_str().ok()) {
-                // A part is of no use to who has another content (§13.1.5), and only GET asks for parts (§14.2).
-                Some(range) if method == Method::GET && fits(request, &tag, &date) => {
-                    match select(range, self.length) {
-                        Selection::Whole => self.whole(),
-                        Selection::Parts(parts) => self.parts(&parts),
-                        Selection::Unsatisfiable => return unsatisfiable(self.length),
-                    }
-                }
-                _ => self.whole(),
-            }
+        if is_known(request, &tag, self.modified) {
+            return not_modified(tag, immutable);
+        }
+        let date = http_date(self.modified);
+        let mut response = match request.get(header::RANGE).and_then(|range| range.to_str().ok()) {
+            // A part is of no use to who has another content (§13.1.5), and only GET asks for parts (§14.2).
+            Some(range) if method == Method::GET && fits(request, &tag, &date) => match select(range, self.length) {
+                Selection::Whole => self.whole(),
+                Selection::Parts(parts) => self.parts(&parts),
+                Selection::Unsatisfiable => return unsatisfiable(self.length),
+            },
+            _ => self.whole(),
         };
         let headers = response.headers_mut();
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
@@ -88,7 +89,9 @@ impl StaticFile<'_> {
 
     fn whole(self) -> Response {
         let segments = self.content.part(&(0..self.length));
-        Response::new(self.content.into_body(segments.into()))
+        let mut response = Response::new(self.content.into_body(segments.into()));
+        *response.headers_mut() = HeaderMap::with_capacity(USUAL_HEADERS);
+        response
     }
 
     fn parts(self, parts: &[Range<u64>]) -> Response {
@@ -117,6 +120,17 @@ impl StaticFile<'_> {
         segments.push(Segment::Bytes(format!("\r\n--{boundary}--\r\n").into()));
         segments
     }
+}
+
+/// A client that has the content is told no more of it than its tag and how long to keep it (RFC 9110 §15.4.5).
+fn not_modified(tag: String, immutable: bool) -> Response {
+    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+    set(&mut headers, header::ETAG, tag);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(immutable)));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// Text that no part contains; who makes a package cannot know it beforehand.
@@ -151,7 +165,7 @@ pub(super) fn fits(request: &HeaderMap, tag: &str, date: &str) -> bool {
 
 /// The entity tag of a content: its SHA-256.
 pub(super) fn entity_tag(sha256: &str) -> String {
-    format!("\"{sha256}\"")
+    ["\"", sha256, "\""].concat()
 }
 
 /// A proxy may keep what never changes, and must ask again for everything else.

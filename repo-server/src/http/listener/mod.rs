@@ -1,6 +1,7 @@
 //! Accepting connections, so that slow strangers cannot take the server from others: a bounded number of them, and
 //! a bounded time for each handshake, each request's head, and each stalled write.
 
+mod head_timer;
 mod peer;
 mod stall_guard;
 
@@ -8,6 +9,7 @@ pub(crate) use peer::Peer;
 
 use super::exchange::Front;
 use crate::access::Serial;
+use head_timer::HeadTimer;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -201,7 +203,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(BUFFER);
+    builder.http1().timer(HeadTimer::default()).header_read_timeout(HEAD_TIME).max_buf_size(BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())
