@@ -43,17 +43,25 @@ pub(super) struct Server {
     data: PathBuf,
     token: String,
     pub(super) url: String,
+    /// Of further listeners.
+    pub(super) more_urls: Vec<String>,
 }
 
 impl Server {
     pub(super) fn start(tools: &Tools, data: &Path, keys: &Path) -> Result<Self> {
+        Self::start_with(tools, data, keys, &[])
+    }
+
+    /// With further arguments.
+    pub(super) fn start_with(tools: &Tools, data: &Path, keys: &Path, arguments: &[&str]) -> Result<Self> {
         let keyring = keys.join("package.gpg");
         let mut init = tools.command("debfleet-server");
         let text = printed(init.arg("init").arg("--data").arg(data).arg("--package-key").arg(keyring))?;
         let token = text.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.context("the server printed no admin token")?.to_owned();
-        let mut server = Self { child: spawn(tools, data)?, data: data.to_owned(), token, url: String::new() };
-        server.wait_until_it_listens()?;
+        let (url, more_urls) = (String::new(), Vec::new());
+        let mut server = Self { child: spawn(tools, data, arguments)?, data: data.to_owned(), token, url, more_urls };
+        server.wait_until_it_listens(arguments)?;
         Ok(server)
     }
 
@@ -66,18 +74,23 @@ impl Server {
     /// Starts it again after `stop`; what it took until it listened.
     pub(super) fn start_again(&mut self, tools: &Tools) -> Result<Sample> {
         let started = Instant::now();
-        self.child = spawn(tools, &self.data)?;
-        self.wait_until_it_listens()?;
+        self.child = spawn(tools, &self.data, &[])?;
+        self.wait_until_it_listens(&[])?;
         let wall = started.elapsed().as_secs_f64();
         let (cpu, memory) = usage_so_far(self.child.id())?;
         Ok(Sample { wall, cpu, memory })
     }
 
-    fn wait_until_it_listens(&mut self) -> Result<()> {
+    fn wait_until_it_listens(&mut self, arguments: &[&str]) -> Result<()> {
         let stdout = self.child.stdout.take().context("the server has no output")?;
         let mut lines = BufReader::new(stdout).lines();
-        let url = lines.find_map(|line| line.ok()?.trim().strip_prefix("listening on ").map(str::to_owned));
-        self.url = url.context("the server ended before it listened")?;
+        let mut next = || {
+            let url = lines.find_map(|line| line.ok()?.trim().strip_prefix("listening on ").map(str::to_owned));
+            url.context("the server ended before it listened")
+        };
+        self.url = next()?;
+        let more = arguments.iter().filter(|argument| **argument == "--https").count();
+        self.more_urls = (0..more).map(|_| next()).collect::<Result<_>>()?;
         // Whatever else it prints is read away, so that it never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(())
@@ -119,9 +132,9 @@ impl Drop for Server {
     }
 }
 
-fn spawn(tools: &Tools, data: &Path) -> Result<Child> {
+fn spawn(tools: &Tools, data: &Path, arguments: &[&str]) -> Result<Child> {
     let mut command = tools.command("debfleet-server");
-    command.arg("--data").arg(data).args(["--http", "127.0.0.1:0"]);
+    command.arg("--data").arg(data).args(["--http", "127.0.0.1:0"]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.spawn().context("could not start debfleet-server")
 }

@@ -19,7 +19,7 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Debian packages that are measured beside ours, or needed to make the input.
-const NEEDED: [&str; 13] = [
+const NEEDED: [&str; 14] = [
     "apt-utils",
     "aptly",
     "curl",
@@ -27,6 +27,7 @@ const NEEDED: [&str; 13] = [
     "gnupg",
     "mmdebstrap",
     "nginx-light",
+    "openssl",
     "python3-pip",
     "reprepro",
     "time",
