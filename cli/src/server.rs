@@ -3,7 +3,7 @@
 use crate::report::printable;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem, REPOSITORY_PATH};
+use fleet_protocol::publishing::{IDEMPOTENCY_KEY, IN_PROGRESS, PROBLEM_MEDIA_TYPE, Problem, REPOSITORY_PATH};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::net::IpAddr;
@@ -19,6 +19,9 @@ const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 const TOKEN_VARIABLE: &str = "DEBFLEET_TOKEN";
 /// No answer of the server's API is longer.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// How often a request is sent whose connection breaks, and the pause before the next time.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What proves to the server who publishes. It has no Debug and no Display, so that nothing prints it.
 pub(crate) struct Token(String);
@@ -137,6 +140,24 @@ impl Server {
         self.answer(self.prepare(self.agent.post(self.url(path))).send_json(body))
     }
 
+    /// Asks to make something that must not be made twice: with a key, so that it is asked again where the connection
+    /// breaks before the answer, and carried out once.
+    pub(crate) fn post_once<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let key = format!("\"{:016x}\"", getrandom::u64().context("no random numbers for the request's key")?);
+        let mut attempts = 1;
+        loop {
+            let request = self.prepare(self.agent.post(self.url(path))).header(IDEMPOTENCY_KEY, &key);
+            match self.answer(request.send_json(body)) {
+                Err(error) if attempts < ATTEMPTS && may_come_again(&error, attempts) => {
+                    eprintln!("asking again: {error}");
+                    std::thread::sleep(PAUSE);
+                    attempts += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Asks to set something.
     pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.answer(self.prepare(self.agent.put(self.url(path))).send_json(body))
@@ -188,6 +209,21 @@ impl Server {
             None => format!("the server answered {status}; check that the URL is that of a debfleet-server"),
         };
         Err(Refusal { status: status.as_u16(), words }.into())
+    }
+}
+
+/// Whether a request that was sent for the so-manieth time may be, or may have been, carried out all the same.
+fn may_come_again(error: &anyhow::Error, attempts: u32) -> bool {
+    use std::io::ErrorKind as K;
+    match (error.downcast_ref::<ureq::Error>(), error.downcast_ref::<Refusal>()) {
+        (Some(ureq::Error::Io(io)), _) => match io.kind() {
+            K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe => true,
+            // The server that was just there is being started again.
+            K::ConnectionRefused => attempts > 1,
+            _ => false,
+        },
+        (_, Some(refusal)) => refusal.words.starts_with(IN_PROGRESS),
+        _ => false,
     }
 }
 

@@ -8,6 +8,12 @@ pub const DEB_MEDIA_TYPE: &str = "application/vnd.debian.binary-package";
 /// The media type of a [`Problem`].
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 
+/// The header with a `POST`'s key: the same request with the same key is carried out once.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The title of the [`Problem`] that a request with this key is being carried out.
+pub const IN_PROGRESS: &str = "Request in progress";
+
 /// Where the repository's root is on a server.
 pub const REPOSITORY_PATH: &str = "/debian";
 

@@ -18,6 +18,7 @@ pub mod logging;
 mod metrics;
 pub mod proxies;
 mod reload;
+mod repeats;
 mod repository;
 pub mod serve;
 pub mod sockets;

@@ -12,6 +12,7 @@ use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
+use crate::repeats::Repeats;
 use crate::repository::{OpenError, Repository};
 use crate::sockets::Inherited;
 use crate::storage::{Storage, StorageError};
@@ -68,6 +69,9 @@ pub enum ServeError {
     /// Tokens and access cannot be read.
     #[error("could not read who may do what: {0}")]
     Access(String),
+    /// Kept answers cannot be changed.
+    #[error("could not forget the requests that the server's last end cut off: {0}")]
+    Repeats(sqlx::Error),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -119,6 +123,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     repository.renew_releases().await;
     let audit = Audit::new(database.clone(), Timestamp::now);
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
+    let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
+    let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
 
@@ -133,6 +139,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             repository: repository.clone(),
             access: access.clone(),
             audit: audit.clone(),
+            repeats: repeats.clone(),
             surface: surface(endpoint, bound),
             redirect: settings.backends.redirect,
             metrics: metrics.clone(),

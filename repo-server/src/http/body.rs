@@ -13,12 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// An upload from which nothing comes for so long has broken off.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// Pieces on their way to the disk.
 pub(super) const PIECES: usize = 16;
 /// How much of a refused upload is read and thrown away, and for how long: a client that is still sending when the
 /// connection closes would not see the answer.
-const DISCARD_BYTES: usize = 64 << 20;
+pub(super) const DISCARD_BYTES: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// What an upload under way gets when the server is told to stop. Together with the time to tell its sender this is
 /// shorter than what the listener gives.

@@ -8,6 +8,7 @@ mod dput;
 mod exchange;
 mod file_body;
 mod host;
+mod idempotency;
 mod imports;
 mod json;
 pub(crate) mod listener;

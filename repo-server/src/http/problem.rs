@@ -2,6 +2,7 @@
 
 use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
 use crate::audit::AuditError;
+use crate::database;
 use crate::repository::{PublishError, StoreError};
 use crate::storage::StorageError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use debian_formats::deb::DebProblem;
 use debian_formats::names::SuiteName;
 use debian_formats::openpgp::OpenPgpError;
-use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem as ProblemDetails};
+use fleet_protocol::publishing::{IN_PROGRESS, PROBLEM_MEDIA_TYPE, Problem as ProblemDetails};
 
 /// An answer that says what went wrong and what to do.
 #[derive(Debug)]
@@ -110,6 +111,16 @@ impl Problem {
         PublishError::TooLarge { limit }.into()
     }
 
+    pub(super) fn still_running() -> Self {
+        let detail = "a request with this Idempotency-Key is being carried out; send it again in a moment";
+        Self::new(StatusCode::CONFLICT, IN_PROGRESS, detail)
+    }
+
+    pub(super) fn other_request() -> Self {
+        let detail = "this Idempotency-Key came with another request before; give each request a new one";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Key used before", detail)
+    }
+
     pub(super) fn range_not_satisfiable(length: u64) -> Self {
         let detail = format!("the file has no such part; it is {length} bytes long");
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "Range not satisfiable", detail)
@@ -159,6 +170,10 @@ impl Problem {
     /// What to log when it is the client's to mend; the server's own failures are logged where they are met.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.status.is_client_error().then_some(&self.detail)
+    }
+
+    pub(super) fn of_database(error: &sqlx::Error) -> Self {
+        if database::is_full(error) { Self::disk_full(error) } else { Self::internal(error) }
     }
 
     fn disk_full(error: &dyn std::error::Error) -> Self {

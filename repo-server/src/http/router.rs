@@ -2,10 +2,12 @@
 
 use super::problem::Problem;
 use super::state::ServerState;
-use super::{audit, body, debian, dput, imports, openapi, operations, packages, pool, suites, tokens, unbroken};
+use super::{
+    audit, body, debian, dput, idempotency, imports, openapi, operations, packages, pool, suites, tokens, unbroken,
+};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, delete, get, post, put};
 
 /// How much of the server a listener shows.
@@ -33,7 +35,7 @@ pub(crate) fn router(state: ServerState) -> Router {
         .route("/debian/pool/{*path}", get(pool::pool_file));
     let health = Router::new().route("/healthz", get(operations::health)).route("/readyz", get(operations::readiness));
     let shown = match state.surface {
-        Surface::Whole => repository.merge(api()),
+        Surface::Whole => repository.merge(api(state.clone())),
         Surface::Repository => repository
             .route("/api/{*path}", any(body::refuse_without_tls))
             .route("/upload/{*path}", any(body::refuse_without_tls)),
@@ -46,7 +48,7 @@ pub(crate) fn router(state: ServerState) -> Router {
         .with_state(state)
 }
 
-fn api() -> Router<ServerState> {
+fn api(state: ServerState) -> Router<ServerState> {
     Router::new()
         .route("/api/v1/suites/{suite}/packages", post(packages::publish))
         .route("/api/v1/suites/{suite}/imports", post(imports::import))
@@ -56,6 +58,7 @@ fn api() -> Router<ServerState> {
         .layer(DefaultBodyLimit::disable())
         .merge(lists())
         .merge(small_requests())
+        .layer(from_fn_with_state(state, idempotency::once))
         .layer(from_fn(unbroken::run))
 }
 

@@ -4,6 +4,7 @@ use super::router::Surface;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::metrics::Metrics;
+use crate::repeats::Repeats;
 use crate::repository::Repository;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) repository: Arc<Repository>,
     pub(crate) access: Arc<Access>,
     pub(crate) audit: Audit,
+    pub(crate) repeats: Arc<Repeats>,
     pub(crate) surface: Surface,
     /// Whether clients are sent to the storage for packages.
     pub(crate) redirect: bool,

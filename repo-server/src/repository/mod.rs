@@ -204,6 +204,11 @@ impl Repository {
         self.suites.borrow().get(suite).cloned()
     }
 
+    /// This process, among those on the database.
+    pub(crate) fn process(&self) -> &str {
+        &self.name
+    }
+
     /// The largest upload that is taken, in bytes.
     pub(crate) fn max_upload(&self) -> u64 {
         self.limits.deb_bytes

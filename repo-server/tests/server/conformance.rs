@@ -32,14 +32,17 @@ fn whatever_is_asked_the_server_answers_as_its_document_says() {
     let run = Command::new(program)
         .current_dir(folder.path())
         .env("DEBFLEET_TOKEN", &site.token)
-        .args(["run", "--checks=all", "--seed=1", "--continue-on-failure", "--no-color", examples])
+        // 404 is also said of what a body names, such as the suite that a package is promoted from.
+        .args(["run", "--checks=all", "--exclude-checks=ensure_resource_availability"])
+        .args(["--seed=1", "--continue-on-failure", "--no-color", examples])
         .arg(server.url("/api/v1/openapi.json"))
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
     let document: Value = serde_json::from_slice(&server.body("/api/v1/openapi.json")).unwrap();
-    let paths = document["paths"].as_object().unwrap();
-    let operations: usize = paths.values().map(|item| item.as_object().unwrap().len()).sum();
-    assert!(told.contains(&format!("Selected: {operations}/{operations}")), "{told}");
+    // It does not ask for the document once more.
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| *path != "/api/v1/openapi.json");
+    let operations: usize = paths.map(|(_, item)| item.as_object().unwrap().len()).sum();
+    assert!(told.contains(&format!("Selected: {operations}/{operations}")), "{operations} operations: {told}");
 }

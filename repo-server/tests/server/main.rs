@@ -15,6 +15,7 @@ mod operations;
 mod package;
 mod publishing;
 mod reading;
+mod repeats;
 mod running;
 mod schemas;
 mod sharing;

@@ -88,7 +88,7 @@ pub(crate) fn promote(arguments: &Promote) -> Result<()> {
         version: selected.version.as_ref().map(ToString::to_string),
         architecture: selected.architecture.as_ref().map(ToString::to_string),
     };
-    let answer = server.post(&promotions_path(to.as_str()), &asked);
+    let answer = server.post_once(&promotions_path(to.as_str()), &asked);
     tell(&answer.with_context(|| failed("promote", selected, to, &server))?, "promoted into", *json)
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct Snapshot {
 pub(crate) fn snapshot(arguments: &Snapshot) -> Result<()> {
     let server = arguments.server.connect()?;
     let failed = || format!("could not freeze {} at {}", arguments.suite, server.address());
-    let made: SuiteInfo = server.post(&snapshots_path(arguments.suite.as_str()), &json!({})).with_context(failed)?;
+    let made: SuiteInfo =
+        server.post_once(&snapshots_path(arguments.suite.as_str()), &json!({})).with_context(failed)?;
     report::result(&made.name)
 }
 

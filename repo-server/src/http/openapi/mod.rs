@@ -9,10 +9,10 @@ use bytes::Bytes;
 use fleet_protocol::openapi::{PackageName, SuiteName};
 use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem};
 use std::sync::LazyLock;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Header, Ref, RefOr};
+use utoipa::openapi::{Content, Header, Ref, RefOr, Required};
 use utoipa::{IntoParams, Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -122,6 +122,20 @@ impl Modify for Common {
             for operation in reading.into_iter().flatten() {
                 complete(operation, false);
             }
+            for operation in item.post.iter_mut().filter(|operation| !is_of(operation, "tokens")) {
+                let parameters = operation.parameters.get_or_insert_default();
+                parameters.push(RefOr::T(idempotency_key()));
+                for (status, description) in REPEATED {
+                    let other = RefOr::T(utoipa::openapi::Response::new(description));
+                    match operation.responses.responses.entry(status.to_owned()).or_insert(other) {
+                        RefOr::T(response) if response.description != description => {
+                            response.description += "; or: ";
+                            response.description += description;
+                        }
+                        _ => {}
+                    }
+                }
+            }
             for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
                 complete(operation, true);
             }
@@ -129,8 +143,31 @@ impl Modify for Common {
     }
 }
 
+const REPEATED: [(&str, &str); 2] = [
+    ("409", "A request with this `Idempotency-Key` is being carried out"),
+    ("422", "This `Idempotency-Key` came with another request before"),
+];
+
+fn idempotency_key() -> Parameter {
+    let text = Object::builder().schema_type(Type::String).pattern(Some(r#"^"[!#-\[\]-~]{1,64}"$"#));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Any text of the client's, in quotes, a new one for each request. For a day the same request with the same \
+             key is answered as before, if that was a success, and not carried out again.",
+        ))
+        .schema(Some(text))
+        .build()
+}
+
+fn is_of(operation: &Operation, wanted: &str) -> bool {
+    operation.tags.iter().flatten().any(|tag| tag == wanted)
+}
+
 fn complete(operation: &mut Operation, changes: bool) {
-    let is_open = operation.tags.iter().flatten().any(|tag| tag == "document");
+    let is_open = is_of(operation, "document");
     let has_json = match &operation.request_body {
         Some(RefOr::T(body)) => body.content.contains_key("application/json"),
         _ => false,

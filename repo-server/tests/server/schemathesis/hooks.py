@@ -2,6 +2,7 @@
 
 import ipaddress
 import itertools
+import re
 
 import schemathesis
 from hypothesis import strategies
@@ -12,7 +13,11 @@ addresses = itertools.count(int(ipaddress.ip_address("198.18.0.0")))
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    case.headers["X-Forwarded-For"] = str(ipaddress.ip_address(next(addresses)))
+    number = next(addresses)
+    case.headers["X-Forwarded-For"] = str(ipaddress.ip_address(number))
+    # And what is to be carried out has a key that no other request has.
+    if re.fullmatch('"[!#-\\[\\]-~]{1,64}"', case.headers.get("Idempotency-Key", "")):
+        case.headers["Idempotency-Key"] = f'"{number}"'
 
 
 for media_type in ["application/vnd.debian.binary-package", "application/x-tar"]:
