@@ -288,3 +288,20 @@ fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[test]
+fn what_the_chosen_packages_need_comes_with_them() {
+    let (bench, archive) = (Bench::new(), Archive::reprepro());
+    let deb = |name: &str, fields: &str| plain_deb(bench.folder.path(), name, "1", "amd64", fields);
+    archive.add("contrib", &[deb("app", "Depends: agent, lib (>= 1)\nPre-Depends: gone | first\n")]);
+    archive.add("main", &[deb("lib", "Depends: nowhere\n"), deb("first", ""), deb("unneeded", "")]);
+    archive.add("main", &[deb("mailer", "Provides: agent\n")]);
+    let options = ["--package", "app", "--with-dependencies", "--mirror"];
+    let ended = bench.import_unsigned(&archive, serve(&archive).url(), &options);
+    assert!(ended.stderr.contains("note: the archive has no nowhere, which lib needs"), "{ended}");
+    ended.success();
+    let held = ["app 1 (amd64, contrib)", "first 1 (amd64, main)", "lib 1 (amd64, main)", "mailer 1 (amd64, main)"];
+    let mut holds = bench.holds();
+    holds.sort();
+    assert_eq!(holds, held);
+}

@@ -142,6 +142,10 @@ pub struct UpstreamPackage {
     pub sha256: String,
     /// Such as `required`; empty if it says none.
     pub priority: String,
+    /// Pre-Depends and Depends as they stand there, each if there is one.
+    pub depends: Vec<String>,
+    /// Provides, if there is one.
+    pub provides: Option<String>,
 }
 
 /// A stanza that names no package that could be fetched.
@@ -181,6 +185,8 @@ impl UpstreamPackage {
             size: field("Size")?.parse().map_err(|_| UpstreamProblem::Field("Size"))?,
             sha256,
             priority: stanza.get("Priority").unwrap_or_default().to_owned(),
+            depends: ["Pre-Depends", "Depends"].iter().filter_map(|name| stanza.get(name)).map(str::to_owned).collect(),
+            provides: stanza.get("Provides").map(str::to_owned),
         })
     }
 }

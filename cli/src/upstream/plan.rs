@@ -54,6 +54,8 @@ mod tests {
             size: 10,
             sha256: name.to_owned(),
             priority: String::new(),
+            depends: vec![],
+            provides: None,
         }
     }
 

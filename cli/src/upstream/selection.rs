@@ -90,6 +90,8 @@ mod tests {
             size: 1,
             sha256: format!("{name}{version}{architecture}"),
             priority: priority.to_owned(),
+            depends: vec![],
+            provides: None,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::report;
 use crate::server::Server;
 use crate::tar_stream::{Next, TarFile};
 use crate::upstream::{
-    Fetched, Plan, Selection, Source, Wanted, fetch_all, read_keyrings, read_packages, read_release,
+    Fetched, Plan, Selection, Source, Wanted, fetch_all, read_keyrings, read_packages, read_release, with_dependencies,
 };
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -31,6 +31,8 @@ const MOST: usize = 200_000;
 const MOST_WITHDRAWN: usize = 10_000;
 /// Packages of an index that are told as unreadable, before it is none.
 const MOST_UNREADABLE: usize = 1000;
+/// Dependencies that the archive lacks, and that are told.
+const MOST_NOTED: usize = 50;
 /// The server takes a silent connection for broken.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
@@ -56,6 +58,9 @@ pub(super) struct Options {
     /// Only so many of each package's newest versions
     #[arg(long, value_name = "N", requires = "from_suite")]
     versions: Option<NonZeroUsize>,
+    /// Also what the chosen packages depend on, in its newest version; of alternatives one
+    #[arg(long, requires = "from_suite")]
+    with_dependencies: bool,
     /// Withdraw whatever else the suite holds, so that it equals what was chosen of the archive
     #[arg(long, requires = "from_suite")]
     mirror: bool,
@@ -84,11 +89,12 @@ pub(super) fn run(arguments: &Arguments, from: &str) -> Result<()> {
     let signers: Vec<String> = release.signers().iter().map(ToString::to_string).collect();
     eprintln!("{from} is signed by {}", signers.join(" and "));
 
-    let (mut chosen, mut report) = (Vec::new(), Report::new(&arguments.suite));
+    let (mut chosen, mut others, mut report) = (Vec::new(), Vec::new(), Report::new(&arguments.suite));
     let wanted = Wanted { suite: from, components: &arguments.component, architectures: &options.architecture };
     read_packages(&source, &release, &wanted, |component, stanza| {
         match UpstreamPackage::from_stanza(stanza, component) {
             Ok(package) if selection.fits_machine(&package) && selection.names(&package) => chosen.push(package),
+            Ok(package) if selection.fits_machine(&package) && options.with_dependencies => others.push(package),
             Ok(_) => {}
             Err(problem) => {
                 let name = stanza.get("Package").unwrap_or_default();
@@ -101,12 +107,17 @@ pub(super) fn run(arguments: &Arguments, from: &str) -> Result<()> {
             }
         }
         // The indexes of two architectures name packages of `all` twice.
-        if chosen.len() > 2 * MOST {
-            bail!("more than {MOST} packages were chosen; choose fewer with --package, --component or --architecture");
+        if chosen.len() + others.len() > 2 * MOST {
+            bail!(
+                "the choice is among more than {MOST} packages; narrow it by --package, --component or --architecture"
+            );
         }
         Ok(())
     })?;
-    let chosen = selection.keep(chosen);
+    let (mut chosen, mut missing) = (selection.keep(chosen), BTreeSet::<String>::new());
+    if options.with_dependencies {
+        (chosen, missing) = with_dependencies(chosen, &others);
+    }
     if chosen.is_empty() || chosen.len() > MOST {
         bail!("{} packages were chosen, of 1 to {MOST} that an import may have; nothing was changed", chosen.len());
     }
@@ -115,6 +126,9 @@ pub(super) fn run(arguments: &Arguments, from: &str) -> Result<()> {
         if !chosen.iter().any(|package| matcher.is_match(package.name.as_str())) {
             eprintln!("note: no package is named {name}");
         }
+    }
+    for relation in missing.iter().take(MOST_NOTED) {
+        eprintln!("note: the archive has no {}", report::printable(relation));
     }
     let plan = Plan::new(chosen, held, options.mirror);
     report.held = plan.held;
