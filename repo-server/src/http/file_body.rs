@@ -41,9 +41,9 @@ pub(super) struct FileBody {
 }
 
 impl FileBody {
-    pub(super) fn new(file: Option<Arc<File>>, segments: VecDeque<Segment>) -> Self {
+    pub(super) fn new(file: Option<Arc<File>>, segments: VecDeque<Segment>, pace: Pace) -> Self {
         let left = segments.iter().map(Segment::length).sum();
-        Self { file, segments, left, reading: None, lent: VecDeque::new(), pace: Pace::new() }
+        Self { file, segments, left, reading: None, lent: VecDeque::new(), pace }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
@@ -193,6 +193,7 @@ impl Body for FileBody {
 mod tests {
     use super::super::pace::LARGE_PIECES;
     use super::*;
+    use axum::http::Version;
     use http_body_util::BodyExt as _;
 
     #[tokio::test]
@@ -203,13 +204,31 @@ mod tests {
         let opened = Some(Arc::new(File::open(file.path()).unwrap()));
         let end = bytes.len() as u64;
         let segments = [Segment::Part(1..end), Segment::Bytes("between".into()), Segment::Part(0..1)];
-        let body = FileBody::new(opened.clone(), segments.into());
+        let body = FileBody::new(opened.clone(), segments.into(), Pace::over(Version::HTTP_11));
         assert_eq!(body.size_hint().exact(), Some(end + 7));
         let read = body.collect().await.unwrap().to_bytes();
         assert!(read == [&bytes[1..], b"between", &bytes[..1]].concat());
 
-        let error = FileBody::new(opened, [Segment::Part(0..end + 1)].into()).collect().await.unwrap_err();
+        let error = FileBody::new(opened, [Segment::Part(0..end + 1)].into(), Pace::over(Version::HTTP_2))
+            .collect()
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "a file cut short is no whole answer");
+    }
+
+    #[tokio::test]
+    async fn streams_that_are_left_where_they_are_hold_no_large_pieces() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        durable_files::replace(file.path(), &[7; 2 * LARGE], 0o644).unwrap();
+        let opened = Arc::new(File::open(file.path()).unwrap());
+        let left = (0..100).map(|_| {
+            let part = [Segment::Part(0..2 * LARGE as u64)];
+            FileBody::new(Some(opened.clone()), part.into(), Pace::over(Version::HTTP_2))
+        });
+        for mut body in left.collect::<Vec<_>>() {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(piece.len(), SMALL);
+        }
     }
 
     #[test]

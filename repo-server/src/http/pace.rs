@@ -1,6 +1,7 @@
 //! Large pieces for who takes them quickly, small ones for everybody else, so that a thousand slow readers cost little
 //! memory.
 
+use axum::http::Version;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -16,11 +17,14 @@ const PENANCE: u32 = 16;
 pub(super) struct Pace {
     handed_out: Instant,
     small_pieces: u32,
+    is_over_http2: bool,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { handed_out: Instant::now(), small_pieces: 0 }
+    /// A reader over HTTP/2 may leave any of its streams where it is for as long as its connection lives, and would keep a
+    /// large piece from all others for so long. One over HTTP/1 that stalls is dropped.
+    pub(super) fn over(version: Version) -> Self {
+        Self { handed_out: Instant::now(), small_pieces: 0, is_over_http2: version == Version::HTTP_2 }
     }
 
     /// To be called when the reader is sent a piece.
@@ -33,7 +37,7 @@ impl Pace {
         if self.handed_out.elapsed() > SLOW {
             self.small_pieces = PENANCE;
         }
-        let large = self.small_pieces == 0;
+        let large = self.small_pieces == 0 && !self.is_over_http2;
         self.small_pieces = self.small_pieces.saturating_sub(1);
         large
     }

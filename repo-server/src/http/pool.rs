@@ -1,6 +1,7 @@
 //! `/debian/pool`: packages, from a folder, through us from a bucket, or by a redirect to it.
 
 use super::debian::keep_private;
+use super::pace::Pace;
 use super::problem::Problem;
 use super::ranges::{Selection, select};
 use super::reader::{Visitor, require_pool_file};
@@ -31,6 +32,7 @@ pub(super) async fn pool_file(
     let file = state.repository.pool_file(&filename).await?.ok_or_else(missing)?;
     let tag = entity_tag(&file.sha256);
     let (method, headers) = (request.method().clone(), request.headers().clone());
+    let pace = Pace::over(request.version());
     let known = matches_tag(&headers, &tag);
     // The URL is signed for this method only.
     if state.redirect
@@ -65,7 +67,7 @@ pub(super) async fn pool_file(
                 missing()
             })?;
             let served = StaticFile {
-                content: Content::File(Arc::new(opened)),
+                content: Content::File(Arc::new(opened), pace),
                 length,
                 sha256: &file.sha256,
                 modified,
@@ -76,7 +78,12 @@ pub(super) async fn pool_file(
         }
         Stored::Remote(remote) => {
             let part = range.clone().unwrap_or(0..file.size);
-            let Some(body) = remote_body::body(remote, part).await? else {
+            let body = match method {
+                // Nothing of it is sent.
+                Method::HEAD => Some(Body::empty()),
+                _ => remote_body::body(remote, part, pace).await?,
+            };
+            let Some(body) = body else {
                 lost();
                 return Err(missing());
             };

@@ -21,8 +21,8 @@ struct RemoteBody {
 }
 
 /// A part of a file as a body, if the file is there; its first piece has been fetched.
-pub(super) async fn body(remote: Remote, part: Range<u64>) -> Result<Option<Body>, StorageError> {
-    let mut body = RemoteBody { remote, left: part, pace: Pace::new() };
+pub(super) async fn body(remote: Remote, part: Range<u64>, pace: Pace) -> Result<Option<Body>, StorageError> {
+    let mut body = RemoteBody { remote, left: part, pace };
     let Some(first) = body.fetch().await? else { return Ok(None) };
     let rest = stream::try_unfold(body, async |mut body| {
         if body.left.is_empty() {

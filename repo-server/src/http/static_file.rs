@@ -1,11 +1,12 @@
 //! Answers with a file, from memory or from the disk: validators, 304, parts, caching (RFC 9110 §8.8, §13, §14).
 
 use super::file_body::{FileBody, Segment};
+use super::pace::Pace;
 use super::problem::Problem;
 use super::ranges::{Selection, select};
 use crate::repository::Rope;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::date::parse_release_date;
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ const USUAL_HEADERS: usize = 8;
 /// Where a file's content is.
 pub(super) enum Content {
     Memory(Rope),
-    File(Arc<File>),
+    File(Arc<File>, Pace),
 }
 
 impl Content {
@@ -31,7 +32,7 @@ impl Content {
     fn part(&self, part: &Range<u64>) -> Vec<Segment> {
         match self {
             Self::Memory(rope) => rope.range(part.clone(), PIECE).into_iter().map(Segment::Bytes).collect(),
-            Self::File(_) => vec![Segment::Part(part.clone())],
+            Self::File(..) => vec![Segment::Part(part.clone())],
         }
     }
 
@@ -40,11 +41,12 @@ impl Content {
             // Most indexes are small.
             return Body::from(std::mem::take(bytes));
         }
-        let file = match self {
-            Self::Memory(_) => None,
-            Self::File(file) => Some(file),
+        let (file, pace) = match self {
+            // What is in memory needs none more for a reader.
+            Self::Memory(_) => (None, Pace::over(Version::HTTP_11)),
+            Self::File(file, pace) => (Some(file), pace),
         };
-        Body::new(FileBody::new(file, segments))
+        Body::new(FileBody::new(file, segments, pace))
     }
 }
 

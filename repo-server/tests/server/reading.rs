@@ -1,7 +1,8 @@
 //! The repository as clients read it.
 
+use crate::backends::AT_SCALE;
 use crate::package::hi;
-use crate::running::{Answer, Site, agent_trusting};
+use crate::running::{Answer, Site, agent, agent_trusting};
 use debian_formats::control::Stanza;
 use debian_formats::openpgp::Keyring;
 
@@ -74,6 +75,22 @@ fn a_package_is_sent_in_parts() {
 }
 
 #[test]
+fn the_head_of_a_package_takes_nothing_from_the_bucket() {
+    if !AT_SCALE {
+        return;
+    }
+    let site = Site::new();
+    let server = site.start();
+    let deb = hi("1.0").signed_by(&site.package_key);
+    let path = server.publish(&deb).published().filename;
+    // It could not be fetched.
+    site.overwrite(&path, b"short");
+    assert_eq!(server.get(&format!("/debian/{path}"), &[]).status, 500);
+    let head = Answer::of(agent().head(server.url(&format!("/debian/{path}"))).call());
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, deb.len().to_string().as_str(), 0));
+}
+
+#[test]
 fn only_what_the_database_knows_is_served() {
     let site = Site::new();
     let server = site.start();
@@ -97,7 +114,7 @@ fn only_what_the_database_knows_is_served() {
         assert_eq!(answer.status, 404, "{path}");
         answer.problem();
     }
-    let answer = Answer::of(crate::running::agent().delete(server.url("/debian/repository.gpg")).call());
+    let answer = Answer::of(agent().delete(server.url("/debian/repository.gpg")).call());
     assert_eq!(answer.status, 405);
     answer.problem();
 }

@@ -47,6 +47,8 @@ const FAREWELL_TIME: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// For a request's head, and for what waits to be sent beside the piece on its way: each slow reader holds so much.
 const BUFFER: usize = 16 << 10;
+/// Requests at a time over one connection of HTTP/2: each may hold a piece for as long as the connection lives.
+const MAX_STREAMS: u32 = 16;
 const HTTP2: &[u8] = b"h2";
 
 /// An address that cannot be listened on.
@@ -208,7 +210,7 @@ where
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
-        .max_concurrent_streams(64)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(BUFFER);
     let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
     let service = service_fn(move |request| front.clone().answer(peer, request));
