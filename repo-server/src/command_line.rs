@@ -145,6 +145,25 @@ pub(crate) struct DataOptions {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// Where a command makes a server's data.
+#[derive(Args)]
+pub(crate) struct NewDataOptions {
+    /// Data folder to make; it must be absent or empty
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backends: BackendOptions,
+    /// Read settings from this TOML file
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+impl From<NewDataOptions> for DataOptions {
+    fn from(NewDataOptions { data, backends, config }: NewDataOptions) -> Self {
+        Self { data, backends, config }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct RetireOptions {
     /// The key, as `key list` shows it
@@ -156,17 +175,11 @@ pub(crate) struct RetireOptions {
 
 #[derive(Args)]
 pub(crate) struct BackupOptions {
-    /// Data folder, made by `debfleet-server init`
-    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    pub(crate) data: Option<PathBuf>,
     /// Folder to make; it must be absent or empty. It will hold the secret keys
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
     #[command(flatten)]
-    pub(crate) backends: BackendOptions,
-    /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) data: DataOptions,
 }
 
 #[derive(Args)]
@@ -174,26 +187,14 @@ pub(crate) struct RestoreOptions {
     /// Folder that `debfleet-server backup` made
     #[arg(long, value_name = "DIR")]
     pub(crate) from: PathBuf,
-    /// Data folder to make; it must be absent or empty
-    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) backends: BackendOptions,
-    /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) data: NewDataOptions,
 }
 
 #[derive(Args)]
 pub(crate) struct TokenOptions {
-    /// Data folder, made by `debfleet-server init`
-    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) backends: BackendOptions,
-    /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) data: DataOptions,
     /// What its holder may do: admin, operator, publisher or viewer
     #[arg(long, value_name = "ROLE")]
     pub(crate) role: Role,
@@ -204,14 +205,8 @@ pub(crate) struct TokenOptions {
 
 #[derive(Args)]
 pub(crate) struct InitOptions {
-    /// Folder to make; it must be absent or empty
-    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_DATA")]
-    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) backends: BackendOptions,
-    /// Read settings from this TOML file
-    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) data: NewDataOptions,
     /// Public keyring of a key whose packages are taken in; may be given several times
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) package_key: Vec<PathBuf>,

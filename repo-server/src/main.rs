@@ -21,7 +21,6 @@ use repo_server::logging::{self, LogFilter, LogFormat};
 use repo_server::serve::{Start, serve};
 use repo_server::sockets::Inherited;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
@@ -73,8 +72,8 @@ fn run_command(command: Command) -> anyhow::Result<()> {
 }
 
 async fn run_init(options: InitOptions) -> anyhow::Result<()> {
-    let InitOptions { data, package_key, backends, config } = options;
-    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let InitOptions { data, package_key } = options;
+    let settings = settings_of(data.into())?;
     let made = init(&settings, &package_key, Timestamp::now())
         .await
         .with_context(|| format!("could not initialise {}", settings.data.display()))?;
@@ -83,8 +82,8 @@ async fn run_init(options: InitOptions) -> anyhow::Result<()> {
 }
 
 async fn run_token_create(options: TokenOptions) -> anyhow::Result<()> {
-    let TokenOptions { data, backends, config, role, name } = options;
-    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let TokenOptions { data, role, name } = options;
+    let settings = settings_of(data)?;
     let created = create_token(&settings, role, name, Timestamp::now()).await.context("could not make a token")?;
     let (token, secret) = (created.token, created.secret);
     say(&format!(
@@ -156,16 +155,16 @@ fn printable(text: &str) -> String {
 }
 
 async fn run_backup(options: BackupOptions) -> anyhow::Result<()> {
-    let BackupOptions { data, to, backends, config } = options;
-    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let BackupOptions { data, to } = options;
+    let settings = settings_of(data)?;
     let copied = back_up(&settings, &to).await.context("could not make the backup")?;
     say(&format!("Backed up {} to {}: {}.", settings.data.display(), to.display(), describe_copied(&copied)));
     Ok(())
 }
 
 async fn run_restore(options: RestoreOptions) -> anyhow::Result<()> {
-    let RestoreOptions { from, data, backends, config } = options;
-    let settings = settings(RawSettings { data, ..given(backends) }, config.as_deref())?;
+    let RestoreOptions { from, data } = options;
+    let settings = settings_of(data.into())?;
     let copied = restore(&from, &settings).await.context("could not restore the backup")?;
     let (data, copied) = (settings.data.display(), describe_copied(&copied));
     say(&format!(
@@ -232,14 +231,9 @@ fn given(backends: BackendOptions) -> RawSettings {
     RawSettings { database, storage, storage_endpoint, storage_region, ..RawSettings::default() }
 }
 
-fn settings(flags: RawSettings, config: Option<&Path>) -> anyhow::Result<Settings> {
-    let file = config.map(RawSettings::from_file).transpose()?.unwrap_or_default();
-    Ok(flags.over(file).check(&[])?)
-}
-
-fn settings_of(options: DataOptions) -> anyhow::Result<Settings> {
-    let DataOptions { data, backends, config } = options;
-    settings(RawSettings { data, ..given(backends) }, config.as_deref())
+fn settings_of(DataOptions { data, backends, config }: DataOptions) -> anyhow::Result<Settings> {
+    let file = config.as_deref().map(RawSettings::from_file).transpose()?.unwrap_or_default();
+    Ok(RawSettings { data, ..given(backends) }.over(file).check(&[])?)
 }
 
 fn describe(made: &Initialised, settings: &Settings) -> String {

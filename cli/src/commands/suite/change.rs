@@ -8,7 +8,7 @@ use debian_formats::names::SuiteName;
 use debian_formats::{Architecture, PackageName, Version};
 use fleet_protocol::suites::{Changed, Phase, Promotion, package_path, phase_path, promotions_path};
 
-/// Which packages.
+/// Which packages, on which server.
 #[derive(Args)]
 struct Selected {
     /// The package
@@ -20,6 +20,11 @@ struct Selected {
     /// Only for this architecture; absent: for every one
     #[arg(long, value_name = "ARCH")]
     architecture: Option<Architecture>,
+    #[command(flatten)]
+    server: ServerOptions,
+    /// Print a JSON object for each package
+    #[arg(long)]
+    json: bool,
 }
 
 impl Selected {
@@ -42,19 +47,14 @@ pub(crate) struct Withdraw {
     suite: SuiteName,
     #[command(flatten)]
     selected: Selected,
-    #[command(flatten)]
-    server: ServerOptions,
-    /// Print a JSON object for each package
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) fn withdraw(arguments: &Withdraw) -> Result<()> {
-    let Withdraw { suite, selected, server, json } = arguments;
-    let server = server.connect()?;
+    let Withdraw { suite, selected } = arguments;
+    let server = selected.server.connect()?;
     let path = package_path(suite.as_str(), selected.package.as_str()) + &selected.query();
     let changed: Changed = server.delete(&path).with_context(|| failed("withdraw", selected, suite, &server))?;
-    tell(&changed, "withdrawn from", *json)
+    tell(&changed, "withdrawn from", selected.json)
 }
 
 /// Puts packages of one suite into another, exactly as they are.
@@ -72,16 +72,11 @@ pub(crate) struct Promote {
     to: SuiteName,
     #[command(flatten)]
     selected: Selected,
-    #[command(flatten)]
-    server: ServerOptions,
-    /// Print a JSON object for each package
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) fn promote(arguments: &Promote) -> Result<()> {
-    let Promote { from, to, selected, server, json } = arguments;
-    let server = server.connect()?;
+    let Promote { from, to, selected } = arguments;
+    let server = selected.server.connect()?;
     let asked = Promotion {
         from: from.to_string(),
         package: selected.package.to_string(),
@@ -89,7 +84,7 @@ pub(crate) fn promote(arguments: &Promote) -> Result<()> {
         architecture: selected.architecture.as_ref().map(ToString::to_string),
     };
     let answer = server.post_once(&promotions_path(to.as_str()), &asked);
-    tell(&answer.with_context(|| failed("promote", selected, to, &server))?, "promoted into", *json)
+    tell(&answer.with_context(|| failed("promote", selected, to, &server))?, "promoted into", selected.json)
 }
 
 /// Has apt give packages only to a share of the devices, which each finds out by itself.
@@ -107,20 +102,15 @@ pub(crate) struct SetPhase {
     /// The share in percent; 100: all
     #[arg(value_name = "PERCENTAGE", value_parser = clap::value_parser!(u8).range(0..=100))]
     percentage: u8,
-    #[command(flatten)]
-    server: ServerOptions,
-    /// Print a JSON object for each package
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) fn phase(arguments: &SetPhase) -> Result<()> {
-    let SetPhase { suite, selected, percentage, server, json } = arguments;
-    let server = server.connect()?;
+    let SetPhase { suite, selected, percentage } = arguments;
+    let server = selected.server.connect()?;
     let path = phase_path(suite.as_str(), selected.package.as_str()) + &selected.query();
     let answer = server.put(&path, &Phase { percentage: *percentage });
     let told = format!("goes to {percentage} % of the devices of");
-    tell(&answer.with_context(|| failed("phase", selected, suite, &server))?, &told, *json)
+    tell(&answer.with_context(|| failed("phase", selected, suite, &server))?, &told, selected.json)
 }
 
 fn failed(what: &str, selected: &Selected, suite: &SuiteName, server: &Server) -> String {
