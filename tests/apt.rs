@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
-use end_to_end::{DebianRoot, Ended, PackageKey, Server, Source, run};
+use end_to_end::{Archive, DebianRoot, Ended, PackageKey, Server, Source, run};
 use std::path::Path;
 use std::process::Command;
 
@@ -154,4 +154,19 @@ fn aptly_and_debmirror_mirror_the_suite() {
         .arg(&target))
     .success();
     assert!(target.join("pool/main/h/hi/hi_0.1.0-1_all.deb").exists());
+}
+
+#[test]
+fn reprepro_updates_itself_from_the_suite() {
+    let key = PackageKey::new();
+    let server = Server::start(&key);
+    server.publish(&Source::hi().build(&key));
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = folder.path().join("repository.gpg");
+    end_to_end::debian_root::put(&keyring, &server.get("/debian/repository.gpg"));
+    let archive = Archive::reprepro();
+    archive.update_from(&format!("{}/debian", server.url()), &keyring);
+    let package = "pool/main/h/hi/hi_0.1.0-1_all.deb";
+    let taken = std::fs::read(archive.path().join(package)).unwrap();
+    assert_eq!(taken, server.get(&format!("/debian/{package}")));
 }

@@ -217,6 +217,14 @@ fn an_upload_that_is_not_what_its_list_says_is_refused() {
         let answer = bench.put(path, &buildinfo);
         assert!(answer.starts_with("400 "), "{path}: {answer}");
     }
+    // More than the server takes, known before it is sent.
+    let large = std::fs::File::create(bench.folder.path().join("large.deb")).unwrap();
+    large.set_len((2 << 30) + 1).unwrap();
+    let mut command = Command::new("curl");
+    command.args(["-sS", "-H", "Expect: 100-continue", "-u", &format!("ci:{}", bench.server.token()), "-T"]);
+    command.arg(bench.folder.path().join("large.deb")).arg(format!("{}/upload/stable/large.deb", bench.server.url()));
+    let answer = run(&mut command).stdout;
+    assert!(answer.contains("\"status\":413"), "{answer}");
     let long = bench.folder.path().join("long.changes");
     put(&long, &vec![b'x'; (1 << 20) + 1]);
     assert!(bench.put("/upload/stable/long.changes", &long).starts_with("400 "));

@@ -20,7 +20,9 @@ impl Archive {
         let archive = Self::with_key("rsa3072", false);
         let distribution = "Origin: other\nLabel: other\nSuite: stable\nCodename: bookworm\nArchitectures: amd64 arm64\n\
                             Components: main contrib\nSignWith: yes\n";
-        archive.configure(distribution);
+        let conf = archive.folder.path().join("conf");
+        std::fs::create_dir_all(&conf).expect("its folder");
+        put(&conf.join("distributions"), distribution.as_bytes());
         run(&mut archive.command("reprepro", &["export"])).success();
         archive
     }
@@ -41,12 +43,6 @@ impl Archive {
         let keyring = run(&mut archive.command("gpg", &["--armor", "--export"])).success();
         put(&archive.keyring(), keyring.as_bytes());
         archive
-    }
-
-    /// Writes reprepro's distribution, with other fields than it began with.
-    pub fn configure(&self, distribution: &str) {
-        std::fs::create_dir_all(self.folder.path().join("conf")).expect("its folder");
-        put(&self.folder.path().join("conf/distributions"), distribution.as_bytes());
     }
 
     /// Adds packages to a component.
@@ -72,9 +68,21 @@ impl Archive {
         run(&mut self.command("reprepro", &["remove", "bookworm", name])).success();
     }
 
-    /// Makes Release, InRelease and Release.gpg anew, after a change of the distribution.
-    pub fn export(&self) {
-        run(&mut self.command("reprepro", &["export"])).success();
+    /// Has reprepro take over what another archive holds in `stable`, verified by the keys in a file.
+    pub fn update_from(&self, url: &str, keyring: &Path) {
+        run(self.command("gpg", &["--batch", "--quiet", "--import"]).arg(keyring)).success();
+        let listed = ["--batch", "--with-colons", "--show-keys"];
+        let listed = run(self.command("gpg", &listed).arg(keyring)).success();
+        let key = listed.lines().find_map(|line| line.strip_prefix("fpr:")).expect("a key").trim_matches(':');
+        let key = &key[key.len() - 16..];
+        let update = format!(
+            "Name: other\nMethod: {url}\nSuite: stable\nComponents: main\nArchitectures: amd64\nVerifyRelease: {key}\n"
+        );
+        put(&self.folder.path().join("conf/updates"), update.as_bytes());
+        let distributions = self.folder.path().join("conf/distributions");
+        let text = std::fs::read_to_string(&distributions).expect("reprepro has a distribution");
+        put(&distributions, format!("{text}Update: other\n").as_bytes());
+        run(&mut self.command("reprepro", &["update"])).success();
     }
 
     /// Signs a Release that was changed by hand.
