@@ -96,7 +96,8 @@ impl Bench {
             let (size, name) = (file.metadata().unwrap().len(), file.file_name().unwrap().to_str().unwrap());
             let sha256 = run(Command::new("sha256sum").arg(file)).success();
             sums += &format!(" {} {size} {name}\n", sha256.split(' ').next().unwrap());
-            list += &format!(" {} {size} misc optional {name}\n", "0".repeat(32));
+            let section = if name.starts_with("contrib") { "contrib/misc" } else { "misc" };
+            list += &format!(" {} {size} {section} optional {name}\n", "0".repeat(32));
         }
         let text = format!(
             "Format: 1.8\nSource: set\nVersion: 1\nDistribution: {distribution}\nChecksums-Sha256:\n{sums}Files:\n{list}"
@@ -210,6 +211,9 @@ fn an_upload_that_is_not_what_its_list_says_is_refused() {
     let unsigned = plain_deb(bench.folder.path(), "ho", "1", "all", "");
     let list = bench.changes("ho.changes", "stable", &[&unsigned]);
     refused(&bench, &[&unsigned, &list], "ho_1_all.deb: ");
+    let contrib = plain_deb(bench.folder.path(), "contrib-ho", "1", "all", "");
+    let list = bench.changes("both.changes", "stable", &[&unsigned, &contrib]);
+    refused(&bench, &[&unsigned, &contrib, &list], "packages of several components");
     let list = bench.changes("none.changes", "stable", &[&buildinfo]);
     refused(&bench, &[&buildinfo, &list], "lists no package");
 

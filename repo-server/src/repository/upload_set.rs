@@ -151,8 +151,9 @@ impl Repository {
         suite: &SuiteName,
         changes: &VerifiedChanges,
     ) -> Result<Vec<Published>, UploadSetError> {
-        let component = component_of(changes.files())?;
+        // First of all they wait no longer, whatever is wrong with the list.
         let packages = self.upload_sets.take(uploader, changes.files())?;
+        let component = component_of(changes.files())?;
         let rules = self.rules(&component, false);
         let checking = tokio::task::spawn_blocking(move || {
             let check = |(name, received): (String, Received)| match received.check(&rules) {
