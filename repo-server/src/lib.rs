@@ -1,6 +1,6 @@
 //! debfleet-server: the apt repository, its publishers and its fleet.
 //!
-//! One folder per domain (`repository`, `access`, `audit`, `fleet_ca`), each with its decisions and its store. `http` calls
+//! One folder per domain (`repository`, `access`, `audit`, `repeats`, `fleet_ca`), each with its decisions and its store. `http` calls
 //! the domains, never the reverse; every route stands in `http/router.rs`.
 
 mod access;

@@ -193,7 +193,10 @@ fn complete(operation: &mut Operation, changes: bool) {
         }
     }
     if has_json {
-        problems.extend([("413", "The body is longer than 64 KiB"), ("415", "The body is not said to be JSON")]);
+        problems.extend([
+            ("413", "The body is longer than this operation takes"),
+            ("415", "The body is not said to be JSON"),
+        ]);
     }
     if changes {
         problems.extend([
