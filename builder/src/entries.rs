@@ -99,6 +99,30 @@ impl Entries {
         if path.is_empty() || path.len() > 4096 || path.contains(['\n', '\r', '\0']) {
             return Err(EntryError::Name(path.chars().take(120).collect()));
         }
+        self.add_parents(path)?;
+        if matches!(entry.kind, EntryKind::Directory) {
+            let there = self.by_path.entry(path.to_owned()).or_insert_with(folder);
+            if there.kind != EntryKind::Directory {
+                return Err(EntryError::Twice(path.to_owned()));
+            }
+            *there = entry;
+            return Ok(());
+        }
+        match self.by_path.insert(path.to_owned(), entry) {
+            None => Ok(()),
+            Some(old) if old.kind == EntryKind::Directory && self.has_children(path) => {
+                Err(EntryError::BelowFile { path: self.first_child(path), above: path.to_owned() })
+            }
+            Some(_) => Err(EntryError::Twice(path.to_owned())),
+        }
+    }
+
+    fn add_parents(&mut self, path: &str) -> Result<(), EntryError> {
+        let Some((parent, _)) = path.rsplit_once('/') else { return Ok(()) };
+        // A folder that is there has its own parents.
+        if self.by_path.get(parent).is_some_and(|parent| parent.kind == EntryKind::Directory) {
+            return Ok(());
+        }
         for (end, _) in path.match_indices('/') {
             let above = &path[..end];
             let parent = self.by_path.entry(above.to_owned()).or_insert_with(folder);
@@ -106,16 +130,7 @@ impl Entries {
                 return Err(EntryError::BelowFile { path: path.to_owned(), above: above.to_owned() });
             }
         }
-        match (self.by_path.get(path).map(|old| &old.kind), &entry.kind) {
-            (None, _) | (Some(EntryKind::Directory), EntryKind::Directory) => {
-                self.by_path.insert(path.to_owned(), entry);
-                Ok(())
-            }
-            (Some(EntryKind::Directory), _) if self.has_children(path) => {
-                Err(EntryError::BelowFile { path: self.first_child(path), above: path.to_owned() })
-            }
-            _ => Err(EntryError::Twice(path.to_owned())),
-        }
+        Ok(())
     }
 
     fn first_child(&self, path: &str) -> String {
