@@ -38,6 +38,15 @@ impl Selection {
 }
 
 impl Repository {
+    /// Makes an empty suite and publishes it; false if it is there already.
+    pub(crate) async fn create_suite(self: &Arc<Self>, suite: &SuiteName) -> Result<bool, PublishError> {
+        if !self.store.create_suite(suite, (self.clock)()).await? && self.suite(suite).is_some() {
+            return Ok(false);
+        }
+        self.submit(suite, vec![]).await?;
+        Ok(true)
+    }
+
     /// Takes packages out of a suite; gives those that went.
     pub(crate) async fn withdraw(
         self: &Arc<Self>,

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_debfleet-server");
@@ -178,6 +179,15 @@ impl Site {
             let listed = at_scale.store().list(Some(&prefix.as_str().into())).try_collect::<Vec<_>>().await.unwrap();
             listed.iter().map(|object| object.location.as_ref()[prefix.len() + 1..].to_owned()).collect()
         })
+    }
+
+    /// Waits until so many files are stored below a folder, which the server sees to in the background.
+    pub(crate) fn wait_for_stored(&self, folder: &str, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.stored(folder).len() != count {
+            assert!(Instant::now() < deadline, "stored are {:?}, not {count}", self.stored(folder));
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Overwrites a stored file behind the server's back.

@@ -56,7 +56,7 @@ fn a_database_of_schema_0001_is_served() {
     let server = site.start();
     assert_eq!(server.check_suite(), ["hi 0.1.0-1".to_owned()].into());
     assert_eq!(server.body(&format!("/debian/{FILENAME}")), PACKAGE);
-    assert_eq!(site.stored("pool").len(), 1, "the file of the upload that was cut off is still there");
+    site.wait_for_stored("pool", 1);
     server.publish(&hi("0.3.0").signed_by(&site.package_key)).published();
     assert_eq!(server.check_suite().len(), 2);
     assert!(server.stop());
