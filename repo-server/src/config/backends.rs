@@ -1,7 +1,7 @@
 //! Where tables and packages lie, if not in the data folder.
 
 use super::{ConfigError, RawSettings};
-use crate::storage::Key;
+use crate::storage::{BucketSettings, Credentials};
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 
@@ -23,30 +23,6 @@ pub struct PostgresSettings {
     name: String,
 }
 
-/// A bucket of an S3-compatible store. What is not given here comes from the usual `AWS_*` variables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BucketSettings {
-    /// Its name.
-    pub bucket: String,
-    /// What all our keys begin with.
-    pub(crate) prefix: Option<Key>,
-    /// Where the store is.
-    pub endpoint: Option<String>,
-    /// Its region.
-    pub region: Option<String>,
-    /// Who we are there.
-    pub credentials: Option<Credentials>,
-}
-
-/// An access key. Shown, it keeps its secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Its public half.
-    pub id: String,
-    /// Its secret half.
-    pub secret: String,
-}
-
 impl PostgresSettings {
     /// The whole URL, password and all.
     pub(crate) fn url(&self) -> &str {
@@ -63,22 +39,6 @@ impl fmt::Display for PostgresSettings {
 impl fmt::Debug for PostgresSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id)
-    }
-}
-
-impl fmt::Display for BucketSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}", self.bucket)?;
-        match &self.prefix {
-            Some(prefix) => write!(f, "/{prefix}"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 mod backends;
 
-pub use backends::{Backends, BucketSettings, Credentials, PostgresSettings};
+pub use crate::storage::{BucketSettings, Credentials};
+pub use backends::{Backends, PostgresSettings};
 
 use crate::logging::{LogFilter, LogFormat, UnknownFormat, WrongFilter};
 use crate::proxies::{TrustedProxies, WrongProxy};

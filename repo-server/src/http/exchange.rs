@@ -1,6 +1,6 @@
 //! What every request goes through: who the client is, the request's id, the line in the log, and the counting.
 
-use super::listener::Peer;
+use super::peer::Peer;
 use super::state::Scheme;
 use crate::access::Serial;
 use crate::metrics::Metrics;

@@ -1,9 +1,9 @@
 //! `/api/v1/suites/<suite>/imports`: many packages at once.
 
+use super::address::InSuite;
 use super::body;
 use super::caller::Caller;
 use super::json::Asked;
-use super::openapi::InSuite;
 use super::problem::Problem;
 use super::state::ServerState;
 use super::suites::known_suite;

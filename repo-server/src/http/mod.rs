@@ -1,5 +1,6 @@
 //! The HTTP side: it turns requests into calls of the domains, and their answers into responses.
 
+mod address;
 mod audit;
 mod body;
 mod caller;
@@ -17,6 +18,7 @@ mod operations;
 mod pace;
 mod packages;
 mod page;
+mod peer;
 mod pool;
 mod problem;
 mod ranges;
@@ -30,5 +32,5 @@ mod tokens;
 mod unbroken;
 
 pub(crate) use exchange::Front;
-pub(crate) use router::{Surface, router};
-pub(crate) use state::{Scheme, ServerState, Shared};
+pub(crate) use router::router;
+pub(crate) use state::{Scheme, ServerState, Shared, Surface};

@@ -1,8 +1,8 @@
 //! `/api/v1/suites/<suite>/packages`: publishing.
 
+use super::address::InSuite;
 use super::body;
 use super::caller::Caller;
-use super::openapi::InSuite;
 use super::problem::Problem;
 use super::state::ServerState;
 use super::suites::known_suite;

@@ -3,8 +3,7 @@
 use super::caller::{address_of, basic_password, bearer_token};
 use super::exchange::Client;
 use super::problem::{Challenge, Problem};
-use super::router::Surface;
-use super::state::ServerState;
+use super::state::{ServerState, Surface};
 use crate::access::{Action, Reader, may, may_read_package};
 use axum::extract::Request;
 use axum::http::HeaderMap;

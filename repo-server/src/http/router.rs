@@ -1,7 +1,7 @@
 //! Every route of the server, on one page.
 
 use super::problem::Problem;
-use super::state::ServerState;
+use super::state::{ServerState, Surface};
 use super::{
     audit, body, debian, dput, idempotency, imports, openapi, operations, packages, pool, suites, tokens, unbroken,
 };
@@ -9,17 +9,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, delete, get, post, put};
-
-/// How much of the server a listener shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Surface {
-    /// Everything.
-    Whole,
-    /// What is public and signed. A token must not travel in the clear, so plain HTTP beyond loopback shows no more.
-    Repository,
-    /// What those who run it want to know, and nothing else.
-    Operations,
-}
 
 /// No other request of the API is longer, in bytes.
 const LONGEST_REQUEST: usize = 64 << 10;

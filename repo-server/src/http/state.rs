@@ -1,6 +1,5 @@
 //! What handlers work with.
 
-use super::router::Surface;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::metrics::Metrics;
@@ -40,6 +39,17 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Becomes true when the server is told to stop.
     pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// How much of the server a listener shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// Everything.
+    Whole,
+    /// What is public and signed. A token must not travel in the clear, so plain HTTP beyond loopback shows no more.
+    Repository,
+    /// What those who run it want to know, and nothing else.
+    Operations,
 }
 
 /// What a client speaks.

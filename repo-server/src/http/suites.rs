@@ -1,8 +1,8 @@
 //! `/api/v1/suites/<suite>/…`: how suites are set up.
 
+use super::address::{InSuite, InSuiteOfPackage};
 use super::caller::Caller;
 use super::json::{Asked, Json};
-use super::openapi::{InSuite, InSuiteOfPackage};
 use super::page::PageQuery;
 use super::problem::Problem;
 use super::state::ServerState;

@@ -1,7 +1,7 @@
 //! Why an upload was not published.
 
+use super::selection::Selection;
 use super::store::StoreError;
-use super::suites::Selection;
 use crate::storage::StorageError;
 use debian_formats::deb::DebProblem;
 use debian_formats::names::{NameError, SuiteName};

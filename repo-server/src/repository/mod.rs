@@ -21,6 +21,7 @@ mod queue;
 mod reading;
 mod retention;
 mod schedule;
+mod selection;
 mod snapshot;
 mod source_list;
 mod store;
@@ -32,9 +33,9 @@ pub(crate) use error::PublishError;
 pub(crate) use incoming::{Piece, Pieces};
 pub(crate) use index::Rope;
 pub(crate) use opening::OpenError;
+pub(crate) use selection::Selection;
 pub(crate) use snapshot::SuiteSnapshot;
 pub(crate) use store::StoreError;
-pub(crate) use suites::Selection;
 pub(crate) use upload_set::{UploadSetError, Uploader};
 
 use crate::data_dir::DataDir;

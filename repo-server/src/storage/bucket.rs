@@ -1,7 +1,6 @@
 //! Stored files in a bucket of an S3-compatible store.
 
-use super::{Key, Listed, StorageError};
-use crate::config::{BucketSettings, Credentials};
+use super::{BucketSettings, Credentials, Key, Listed, StorageError};
 use bytes::{Bytes, BytesMut};
 use durable_files::DurableError;
 use futures_util::TryStreamExt as _;

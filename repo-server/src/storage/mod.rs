@@ -8,10 +8,11 @@
 mod bucket;
 mod folder;
 mod key;
+mod settings;
 
 pub(crate) use key::Key;
+pub use settings::{BucketSettings, Credentials};
 
-use crate::config::BucketSettings;
 use crate::data_dir::DataDir;
 use bucket::Bucket;
 use bytes::Bytes;

@@ -2,19 +2,18 @@
 //! a bounded time for each handshake, each request's head, and each stalled write.
 
 mod head_timer;
-mod peer;
+mod places;
 mod stall_guard;
 
-pub(crate) use peer::Peer;
-
 use super::exchange::Front;
+use super::peer::Peer;
 use crate::access::Serial;
 use head_timer::HeadTimer;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use peer::PerParty;
+use places::PerParty;
 use prometheus_client::metrics::gauge::Gauge;
 use rustls::RootCertStore;
 use rustls::server::{ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier};

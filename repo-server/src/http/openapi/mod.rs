@@ -6,14 +6,13 @@ use super::{audit, imports, packages, suites, tokens};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fleet_protocol::openapi::{PackageName, SuiteName};
 use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem};
 use std::sync::LazyLock;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Header, Ref, RefOr, Required};
-use utoipa::{IntoParams, Modify, OpenApi};
+use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -81,29 +80,6 @@ pub(super) async fn read() -> Response {
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     let headers = [(header::CONTENT_TYPE, html), (header::CONTENT_SECURITY_POLICY, policy), UNCACHED];
     (headers, PAGE.clone()).into_response()
-}
-
-/// A suite in an address.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "its shape is all that is wanted")]
-pub(super) struct InSuite {
-    /// The suite.
-    #[param(example = "stable")]
-    suite: SuiteName,
-}
-
-/// A package of a suite in an address.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "its shape is all that is wanted")]
-pub(super) struct InSuiteOfPackage {
-    /// The suite.
-    #[param(example = "stable")]
-    suite: SuiteName,
-    /// The package's name.
-    #[param(example = "hi")]
-    package: PackageName,
 }
 
 /// What holds for many operations is added to all of them in one place.

@@ -1,18 +1,10 @@
-//! Who is at the other end of a connection, and how many connections each remote party holds.
+//! How many connections each remote party holds.
 
-use crate::access::{Origin, Serial};
+use crate::access::Origin;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Peer {
-    pub(crate) address: IpAddr,
-    /// The client certificate of the fleet CA that it showed. A handshake with any other one fails.
-    pub(crate) certificate: Option<Serial>,
-}
 
 /// Counts the open connections of each remote party. There are never more entries than connections.
 #[derive(Debug)]
