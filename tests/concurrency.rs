@@ -1,9 +1,10 @@
 //! Many at once, and a server that dies again and again: apt never sees halves, and nothing acknowledged is lost.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use end_to_end::debian_root::put;
-use end_to_end::{Ended, PackageKey, Server, Source, run};
+use end_to_end::server::get;
+use end_to_end::{AtScale, Balancer, Ended, PackageKey, Server, Source, run};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,16 +36,30 @@ const DEAD: [&str; 5] =
 
 #[test]
 fn clients_and_publishers_never_see_that_the_server_is_killed_again_and_again() {
-    let mut random = Random::seeded();
     let key = PackageKey::new();
-    let mut server = Server::start(&key);
-    let packages = Packages::build(&key);
+    let server = Server::start(&key);
+    let url = server.url().to_owned();
+    hold(&key, &mut [server], &url);
+}
+
+#[test]
+fn the_same_holds_with_two_processes_on_one_database_and_one_bucket() {
+    let key = PackageKey::new();
+    let at_scale = AtScale::start();
+    let mut servers = Server::start_at_scale(&key, &at_scale, 2);
+    let balancer = Balancer::before(&servers);
+    hold(&key, &mut servers, &balancer.url());
+}
+
+/// Has clients and publishers work at `url` while one of the servers after the other is killed.
+fn hold(key: &PackageKey, servers: &mut [Server], url: &str) {
+    let mut random = Random::seeded();
+    let packages = Packages::build(key);
     let mut waiting = packages.files.clone();
     // The clients need something that they can ask for.
-    server.publish(&waiting.remove(0));
-    let clients: Vec<Client> = (0..CLIENTS).map(|_| Client::of(&server)).collect();
-    let upload =
-        Upload { url: format!("{}/api/v1/suites/stable/packages", server.url()), token: server.token().into() };
+    servers[0].publish(&waiting.remove(0));
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| Client::of(url)).collect();
+    let upload = Upload { url: format!("{url}/api/v1/suites/stable/packages"), token: servers[0].token().into() };
     waiting.reverse();
     let (waiting, progress) = (Mutex::new(waiting), Progress::default());
     let published = AtomicBool::new(false);
@@ -70,10 +85,11 @@ fn clients_and_publishers_never_see_that_the_server_is_killed_again_and_again() 
                 break;
             }
             std::thread::sleep(Duration::from_millis(random.below(40) as u64));
+            let server = &mut servers[random.below(servers.len())];
             server.kill();
             let acknowledged = progress.acknowledged();
             server.resume();
-            let index = index(&server);
+            let index = index(server.url());
             let lost = acknowledged.iter().find(|package| !index.contains_key(&packages.sha256[*package]));
             if let Some(package) = lost {
                 progress.surprise(format!("{} was acknowledged, and is lost", package.display()));
@@ -86,12 +102,17 @@ fn clients_and_publishers_never_see_that_the_server_is_killed_again_and_again() 
     progress.assert_no_surprise();
 
     assert_eq!(progress.acknowledged().len(), PACKAGES - 1);
-    let index = index(&server);
-    assert_eq!(index.len(), PACKAGES);
-    for package in &packages.files {
-        let hash = &packages.sha256[package];
-        let filename = index.get(hash).unwrap_or_else(|| panic!("{} is not in the index", package.display()));
-        assert_eq!(*hash, sha256(&server.get(&format!("/debian/{filename}"))), "{filename}");
+    for server in servers.iter_mut() {
+        // What another one published last is shown at the latest when it starts.
+        server.kill();
+        server.resume();
+        let index = index(server.url());
+        assert_eq!(index.len(), PACKAGES);
+        for package in &packages.files {
+            let hash = &packages.sha256[package];
+            let filename = index.get(hash).unwrap_or_else(|| panic!("{} is not in the index", package.display()));
+            assert_eq!(*hash, sha256(&server.get(&format!("/debian/{filename}"))), "{filename}");
+        }
     }
     for client in &clients {
         client.update().success();
@@ -109,8 +130,8 @@ fn publish_all(waiting: &Mutex<Vec<PathBuf>>, upload: &Upload, progress: &Progre
             match upload.send(&package).as_str() {
                 // The second: it was, and the answer got lost.
                 "201" | "200" => break progress.acknowledge(package),
-                // The server is dead.
-                "000" => {}
+                // The server is dead, and nginx says so.
+                "000" | "502" => {}
                 status => return progress.surprise(format!("{} was answered {status}", package.display())),
             }
         }
@@ -202,8 +223,9 @@ impl Packages {
 }
 
 /// The paths of what the index names, by their SHA-256.
-fn index(server: &Server) -> HashMap<String, String> {
-    let index = String::from_utf8(server.get("/debian/dists/stable/main/binary-amd64/Packages")).unwrap();
+fn index(url: &str) -> HashMap<String, String> {
+    let index = get(&format!("{url}/debian/dists/stable/main/binary-amd64/Packages"));
+    let index = String::from_utf8(index).unwrap();
     let stanzas = index.split("\n\n").filter(|stanza| !stanza.trim().is_empty());
     let field = |stanza: &str, name: &str| stanza.lines().find_map(|line| Some(line.strip_prefix(name)?.to_owned()));
     stanzas.map(|stanza| (field(stanza, "SHA256: ").unwrap(), field(stanza, "Filename: ").unwrap())).collect()
@@ -219,7 +241,7 @@ struct Client {
 }
 
 impl Client {
-    fn of(server: &Server) -> Self {
+    fn of(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for path in [
             "etc/apt.conf.d",
@@ -230,7 +252,7 @@ impl Client {
         ] {
             std::fs::create_dir_all(folder.path().join(path)).unwrap();
         }
-        put(&folder.path().join("etc/sources.list.d/stable.sources"), &server.get("/debian/stable.sources"));
+        put(&folder.path().join("etc/sources.list.d/stable.sources"), &get(&format!("{url}/debian/stable.sources")));
         put(&folder.path().join("status"), b"");
         let at = folder.path().display();
         // It does not try again by itself: each failure is to be seen.

@@ -6,6 +6,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test bench must stop the test, and say where")]
 
 pub mod archive;
+pub mod at_scale;
+pub mod balancer;
 pub mod debian_root;
 pub mod device;
 pub mod hostile;
@@ -16,6 +18,8 @@ pub mod server;
 pub mod tree;
 
 pub use archive::{Archive, plain_deb};
+pub use at_scale::AtScale;
+pub use balancer::Balancer;
 pub use debian_root::DebianRoot;
 pub use device::Device;
 pub use hostile::HostileServer;

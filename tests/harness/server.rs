@@ -1,5 +1,6 @@
 //! A real `debfleet-server` on a port of its own.
 
+use crate::at_scale::AtScale;
 use crate::package::PackageKey;
 use crate::program::{Ended, binary, run};
 use std::io::{BufRead, BufReader};
@@ -16,31 +17,68 @@ pub struct Server {
     scheme: &'static str,
     url: String,
     address: String,
+    /// Environment variables of the process.
+    settings: Vec<(&'static str, String)>,
 }
+
+/// What each process on the same database and bucket has a copy of.
+const SHARED: [&str; 4] = ["keys", "repository.gpg", "package-keys.gpg", "fleet-ca.pem"];
 
 impl Server {
     /// Initialises a data folder that knows this package key, and serves plain HTTP on loopback.
     #[must_use]
     pub fn start(key: &PackageKey) -> Self {
-        Self::start_with(key, "http")
+        Self::start_with(key, "http", vec![])
     }
 
     /// The same over HTTPS, with a certificate from the fleet's own authority.
     #[must_use]
     pub fn start_https(key: &PackageKey) -> Self {
-        Self::start_with(key, "https")
+        Self::start_with(key, "https", vec![])
     }
 
-    fn start_with(key: &PackageKey, scheme: &'static str) -> Self {
+    /// So many processes on one database and one bucket.
+    #[must_use]
+    pub fn start_at_scale(key: &PackageKey, at_scale: &AtScale, count: usize) -> Vec<Self> {
+        let mut servers = vec![Self::start_with(key, "http", at_scale.settings())];
+        while servers.len() < count {
+            let beside = servers.first().map(Self::beside).expect("there is a first one");
+            servers.push(beside);
+        }
+        servers
+    }
+
+    /// One more process on the same database and bucket.
+    fn beside(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
-        let printed =
-            run(binary("debfleet-server").arg("init").arg("--data").arg(&data).arg("--package-key").arg(key.keyring()))
-                .success();
+        std::fs::create_dir(&data).expect("a data folder");
+        for part in SHARED {
+            run(Command::new("cp").arg("-a").arg(self.data().join(part)).arg(&data)).success();
+        }
+        let mut server = Self {
+            folder,
+            token: self.token.clone(),
+            running: None,
+            scheme: self.scheme,
+            url: String::new(),
+            address: "127.0.0.1:0".to_owned(),
+            settings: self.settings.clone(),
+        };
+        server.resume();
+        server
+    }
+
+    fn start_with(key: &PackageKey, scheme: &'static str, settings: Vec<(&'static str, String)>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        let mut init = binary("debfleet-server");
+        init.envs(settings.clone()).arg("init").arg("--data").arg(&data).arg("--package-key").arg(key.keyring());
+        let printed = run(&mut init).success();
         let token = printed.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.expect("init prints the admin token").to_owned();
-        let mut server =
-            Self { folder, token, running: None, scheme, url: String::new(), address: "127.0.0.1:0".to_owned() };
+        let (url, address) = (String::new(), "127.0.0.1:0".to_owned());
+        let mut server = Self { folder, token, running: None, scheme, url, address, settings };
         server.resume();
         server
     }
@@ -48,6 +86,7 @@ impl Server {
     /// Starts it again on the same data and port.
     pub fn resume(&mut self) {
         let mut child = binary("debfleet-server")
+            .envs(self.settings.clone())
             .arg("--data")
             .arg(self.data())
             .args([&format!("--{}", self.scheme), &self.address])

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 28] = [
+const NEEDED: [&str; 29] = [
     "aptly",
     "binutils",
     "ca-certificates",
@@ -26,6 +26,7 @@ const NEEDED: [&str; 28] = [
     "lintian",
     "mmdebstrap",
     "mount",
+    "nginx-light",
     "openssl",
     "postgresql",
     "procps",

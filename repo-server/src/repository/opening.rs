@@ -164,6 +164,8 @@ impl Repository {
 
     fn clear_incoming(&self) -> Result<(), OpenError> {
         let folder = self.dir.incoming();
+        // A process beside others has only a copy of the keys.
+        durable_files::create_dir(&folder, 0o700).map_err(PublishError::from)?;
         let fail = |source| OpenError::Read { path: folder.clone(), source };
         for entry in folder.read_dir().map_err(fail)? {
             durable_files::remove(&entry.map_err(fail)?.path()).map_err(PublishError::from)?;

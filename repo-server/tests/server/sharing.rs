@@ -1,8 +1,9 @@
 //! What only holds where tables are in PostgreSQL and packages in a bucket: several processes, redirects, and what happens
 //! when one of them is not there.
 
-use crate::backends::{AT_SCALE, AtScale, Backend, Postgres, execute};
+use crate::backends::{AT_SCALE, AtScale, Backend, execute};
 use crate::package::hi;
+use crate::postgres::Postgres;
 use crate::running::{Answer, Site, agent};
 use std::collections::BTreeSet;
 use std::net::{Shutdown, TcpListener, TcpStream};
