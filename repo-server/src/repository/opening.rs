@@ -182,7 +182,8 @@ fn read_block(
     if let Some(block) = known.get(id) {
         return Ok(Some(block.clone()));
     }
-    let Some(block) = blocks.read(id)?.map(Arc::new) else { return Ok(None) };
+    let Some(block) = blocks.read(id)? else { return Ok(None) };
+    let block = Arc::new(block.sharing_text(known.values()));
     known.insert(id.to_owned(), block.clone());
     Ok(Some(block))
 }

@@ -64,12 +64,17 @@ impl Folder {
     pub(super) fn get(&self, key: &Key, limit: u64) -> Result<Option<Bytes>, StorageError> {
         let path = self.path(key);
         let mut content = Vec::new();
-        let read = std::fs::File::open(&path).and_then(|file| file.take(limit + 1).read_to_end(&mut content));
+        let read = std::fs::File::open(&path).and_then(|file| {
+            // No more than it needs: what is read is kept for long.
+            let size = file.metadata()?.len().min(limit);
+            content.reserve_exact(usize::try_from(size).unwrap_or_default() + 1);
+            file.take(limit + 1).read_to_end(&mut content)
+        });
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(DurableError::Io { action: "read", path, cause }.into()),
             Ok(length) if length as u64 > limit => Err(StorageError::TooLarge { place: key.to_string(), limit }),
-            Ok(_) => Ok(Some(content.into())),
+            Ok(_) => Ok(Some(content.into_boxed_slice().into())),
         }
     }
 

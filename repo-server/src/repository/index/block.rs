@@ -106,7 +106,8 @@ struct StoredHead {
 impl Block {
     /// Compresses some entries, of which there is at least one.
     pub(in crate::repository) fn new(kind: Kind, entries: &[IndexEntry], effort: Effort) -> io::Result<Self> {
-        let (mut plain, mut ends) = (Vec::new(), Vec::with_capacity(entries.len()));
+        let size = entries.iter().map(|entry| entry.text.len()).sum();
+        let (mut plain, mut ends) = (Vec::with_capacity(size), Vec::with_capacity(entries.len()));
         for entry in entries {
             plain.extend_from_slice(&entry.text);
             ends.push((entry.package.clone(), plain.len()));
@@ -145,13 +146,21 @@ impl Block {
             is_settled: effort == Effort::Full,
             entries,
             plain,
-            gzip: gzip.into(),
-            xz: xz.bytes.into(),
+            gzip: fitted(gzip),
+            xz: fitted(xz.bytes),
             xz_record: xz.record,
-            zstd: zstd.into(),
+            zstd: fitted(zstd),
         };
         block.id = sha256_hex(&block.to_stored()?);
         Ok(block)
+    }
+
+    /// The same, with one copy of the text for it and for a block that differs only in how it is compressed.
+    pub(in crate::repository) fn sharing_text<'a>(mut self, others: impl IntoIterator<Item = &'a Arc<Self>>) -> Self {
+        if let Some(other) = others.into_iter().find(|other| other.plain == self.plain) {
+            self.plain = other.plain.clone();
+        }
+        self
     }
 
     /// Bytes of its entries.
@@ -225,6 +234,11 @@ impl Block {
         let (id, is_settled, entries) = (id.to_owned(), head.is_settled, head.entries);
         Some(Self { id, is_settled, entries, plain: plain.into(), gzip, xz, xz_record, zstd })
     }
+}
+
+/// Without the room that was left for more: it is kept for long.
+fn fitted(bytes: Vec<u8>) -> Bytes {
+    bytes.into_boxed_slice().into()
 }
 
 fn gzip(plain: &[u8], effort: Effort) -> io::Result<Vec<u8>> {
