@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-/// A block that is compressed for good holds about so much. A larger one compresses better by a percent or two, and
-/// costs more to take one package out of.
-const SETTLED: usize = 8 << 20;
+/// A block that is compressed for good holds about so much. One of twice the size compresses better by a percent or two,
+/// and costs twice the time and the memory to take one package out of.
+const SETTLED: usize = 4 << 20;
 /// New entries join the last block while it is smaller than this: compressing it again costs hundredths of a second.
 const OPEN: usize = 128 << 10;
 /// Up to here even full effort takes only tenths of a second.
