@@ -1,6 +1,7 @@
 //! The durable record of the transaction, in two preallocated slots so that it can be written on a full disk.
 
-use super::machine::{State, Transaction};
+use super::machine::State;
+use super::plan::Transaction;
 use durable_files::{DurableError, SlotFile};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

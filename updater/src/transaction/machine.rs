@@ -15,34 +15,8 @@
 //! Each state is written durably before the action that belongs to it begins, and an action's outcome comes back
 //! as an event. `Interrupted` is what a start finds when the state at rest is not the last one written.
 
-use debian_formats::{Architecture, PackageName, Version};
-use jiff::Timestamp;
+use super::plan::Transaction;
 use serde::{Deserialize, Serialize};
-
-/// One package of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct PlannedPackage {
-    pub(crate) name: PackageName,
-    pub(crate) architecture: Architecture,
-    /// Installed before; none for a new package.
-    pub(crate) from: Option<Version>,
-    pub(crate) to: Version,
-    /// Relative to the repository's root.
-    pub(crate) filename: String,
-    /// Bytes, as the signed index says.
-    pub(crate) size: u64,
-    /// Lower-case hex, as the signed index says.
-    pub(crate) sha256: String,
-}
-
-/// A set of packages that is installed as a whole or not at all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Transaction {
-    pub(crate) began: Timestamp,
-    pub(crate) packages: Vec<PlannedPackage>,
-}
 
 /// Where the device is. Whatever is not true yet cannot be written down.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -229,6 +203,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     fn transaction() -> Transaction {

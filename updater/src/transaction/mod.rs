@@ -2,6 +2,8 @@
 
 mod journal;
 mod machine;
+mod plan;
 
 pub(crate) use journal::{Failure, Journal, Outcome};
-pub(crate) use machine::{Action, Event, PlannedPackage, State, Transaction, transition};
+pub(crate) use machine::{Action, Event, State, transition};
+pub(crate) use plan::{PlannedPackage, Transaction};
