@@ -39,8 +39,12 @@ fn assert_recovers(change: impl Fn(Source) -> Source, state: &str) {
     let mut before = Tree::of(&device.root.path());
     kill_when_reached(&device);
     assert_eq!(device.state(), state);
+    // Not even a broken configuration keeps the device in between: perhaps that very update broke it.
+    device.configure(server.url(), "windows = [");
+    device.updater(&["check"]).fails(1, "windows = [");
     let recovered = device.updater(&["recover"]).success();
     assert!(recovered.contains("rolled-back"), "{recovered}");
+    device.configure(server.url(), "");
     let mut after = Tree::of(&device.root.path());
     for tree in [&mut before, &mut after] {
         *tree = tree.without("tmp");

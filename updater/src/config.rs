@@ -3,7 +3,7 @@
 use crate::repository::Credentials;
 use crate::system::ScriptMode;
 use debian_formats::deb::SignatureRole;
-use debian_formats::names::SuiteName;
+use debian_formats::names::{NameError, SuiteName};
 use debian_formats::openpgp::{Keyring, OpenPgpError};
 use debian_formats::{Architecture, PackageName};
 use serde::Deserialize;
@@ -90,7 +90,44 @@ pub(crate) enum ConfigError {
 /// Where the updater keeps its journal, snapshot and downloads, within the device's root.
 const STATE_DIR: &str = "var/lib/debfleet";
 
+/// What recovery needs of the file, and takes also from one that is otherwise broken.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct RecoveryConfig {
+    state_dir: Option<PathBuf>,
+    scripts: ScriptMode,
+}
+
 impl Config {
+    /// What is needed to end an interrupted update, also where the file is broken or gone. It names no repository and
+    /// no packages.
+    pub(crate) fn for_recovery(path: &Path, root: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read(path).unwrap_or_default();
+        let recovery = recovery_config(&String::from_utf8_lossy(&text));
+        let root = canonical_root(root)?;
+        let suite = "none".parse().map_err(|error: NameError| ConfigError::Value {
+            path: path.to_owned(),
+            key: "suite",
+            problem: error.to_string(),
+        })?;
+        Ok(Self {
+            repository: String::new(),
+            suite,
+            packages: Vec::new(),
+            repository_keyring: PathBuf::new(),
+            package_keyring: PathBuf::new(),
+            required_signatures: default_signatures(),
+            architecture: None,
+            ca: None,
+            credentials: Credentials::default(),
+            state_dir: recovery.state_dir.filter(|dir| dir.is_absolute()).unwrap_or_else(|| root.join(STATE_DIR)),
+            root,
+            poll_interval: Duration::from_secs(default_poll_interval()),
+            scripts: recovery.scripts,
+            install_timeout: Duration::from_secs(default_install_timeout()),
+        })
+    }
+
     /// Reads and checks the file. `root` is the device's file system; paths in the file are the host's.
     pub(crate) fn load(path: &Path, root: &Path) -> Result<Self, ConfigError> {
         let text = read("the configuration", path)?;
@@ -126,11 +163,7 @@ impl Config {
         if raw.poll_interval == 0 || raw.install_timeout == 0 {
             return Err(value("poll-interval and install-timeout", "must be at least 1 second"));
         }
-        let root = root.canonicalize().map_err(|cause| ConfigError::Read {
-            what: "the device's root",
-            path: root.to_owned(),
-            cause,
-        })?;
+        let root = canonical_root(root)?;
         let state_dir = raw.state_dir.unwrap_or_else(|| root.join(STATE_DIR));
         if !state_dir.is_absolute() {
             return Err(value("state-dir", "must be an absolute path"));
@@ -164,6 +197,23 @@ impl Config {
     }
 }
 
+fn canonical_root(root: &Path) -> Result<PathBuf, ConfigError> {
+    root.canonicalize().map_err(|cause| ConfigError::Read { what: "the device's root", path: root.to_owned(), cause })
+}
+
+/// From a file that may be cut off or misspelt: each of its lines counts that can be read alone.
+fn recovery_config(text: &str) -> RecoveryConfig {
+    let lines = text.lines().filter_map(|line| line.parse::<toml::Table>().ok()).flatten();
+    let known = |table: toml::Table| table.try_into::<RecoveryConfig>().ok();
+    lines.filter_map(|(key, value)| known(toml::Table::from_iter([(key, value)]))).fold(
+        RecoveryConfig::default(),
+        |all, line| RecoveryConfig {
+            state_dir: line.state_dir.or(all.state_dir),
+            scripts: if line.scripts == ScriptMode::default() { all.scripts } else { line.scripts },
+        },
+    )
+}
+
 /// Over HTTPS, or within this machine.
 fn keeps_secrets(repository: &str) -> bool {
     let uri = repository.parse::<ureq::http::Uri>().ok();
@@ -184,6 +234,16 @@ fn keyring(path: &Path, key: &'static str) -> Result<Keyring, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_recovery_needs_is_found_in_a_broken_file() {
+        let broken =
+            "suite = \nnonsense\nscripts = \"chrootless\"\nstate-dir = \"/data/debfleet\" # here\npackages = [";
+        let found = recovery_config(broken);
+        assert_eq!(found.state_dir.as_deref(), Some(Path::new("/data/debfleet")));
+        assert_eq!(found.scripts, ScriptMode::Chrootless);
+        assert_eq!(recovery_config("state-dir = 7\n\0").state_dir, None);
+    }
 
     #[test]
     fn a_token_does_not_travel_in_the_clear() {

@@ -53,7 +53,10 @@ fn start(arguments: CommandLine) -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow!("could not set up the cryptography for TLS"))?;
-    let config = Config::load(&arguments.config, &arguments.root)?;
+    let config = match Config::load(&arguments.config, &arguments.root) {
+        Ok(config) => config,
+        Err(error) => return without_configuration(&arguments, error.into()),
+    };
     match arguments.command {
         Command::Check { json } => {
             let report = Agent::open(&config)?.check()?;
@@ -93,6 +96,21 @@ fn start(arguments: CommandLine) -> Result<ExitCode> {
             runtime.block_on(agent::run(Arc::new(config)))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An interrupted update is ended also on a device whose configuration is broken: perhaps by that very update.
+fn without_configuration(arguments: &CommandLine, error: anyhow::Error) -> Result<ExitCode> {
+    if !matches!(arguments.command, Command::Recover | Command::Run) {
+        return Err(error);
+    }
+    let config = Config::for_recovery(&arguments.config, &arguments.root)?;
+    let agent = Agent::open(&config)?;
+    if matches!(arguments.command, Command::Run) {
+        return Err(error);
+    }
+    tracing::warn!("{error:#}; recovery needs none of it");
+    print(&format!("state: {}\n", agent.state().name()))?;
     Ok(ExitCode::SUCCESS)
 }
 
