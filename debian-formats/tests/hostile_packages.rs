@@ -1,7 +1,7 @@
 //! Packages that nobody made by accident: what our reader takes must be what dpkg installs, and what was signed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use debian_formats::deb::{Deb, SignatureRole, TarEntry};
+use debian_formats::deb::{Deb, Harvest, SignatureRole, TarEntry, Uncompressed};
 use debian_formats::limits::Limits;
 use debian_formats::openpgp::SigningKey;
 use flate2::{Compression, write::GzEncoder};
@@ -327,4 +327,44 @@ fn bombs() {
     assert_eq!(packed[14..16], [0x21, 1]);
     packed[16] = 37;
     assert!(open_data("data.tar.xz", &packed).unwrap_err().contains("the dictionary of data.tar.xz is larger than"));
+}
+
+/// dpkg installs from such a copy what it would install from the original, and there is never half a copy.
+#[test]
+fn an_uncompressed_copy_is_the_same_to_dpkg_or_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (original, copy) = (folder.path().join("a.deb"), folder.path().join("a.uncompressed.deb"));
+    let take = |bytes: &[u8], max_bytes: u64| {
+        write_file(&original, bytes);
+        let uncompressed = Some(Uncompressed { path: &copy, max_bytes });
+        let harvest = Harvest { file: Some("b"), uncompressed };
+        Deb::open_and_take(&original, Limits::DEFAULT, &harvest)
+    };
+    type Pack = (&'static str, fn(&[u8]) -> Vec<u8>);
+    let packs: [Pack; 4] = [("", <[u8]>::to_vec), (".gz", gz), (".xz", xz), (".zst", zst)];
+    for (suffix, pack) in packs {
+        let control = format!("control.tar{suffix}");
+        let data = format!("data.tar{suffix}");
+        let bytes = archive((&control, &pack(&control_tar())), (&data, &pack(&data_tar())), Some(b"odd"));
+        let deb = take(&bytes, 1 << 20).unwrap();
+        assert_eq!(deb.uncompressed(), Some(copy.as_path()));
+        assert_eq!(deb.read_file("b").unwrap().unwrap(), b"x\n");
+        for member in ["--ctrl-tarfile", "--fsys-tarfile"] {
+            let of = |file: &std::path::Path| {
+                let ended = std::process::Command::new("dpkg-deb").arg(member).arg(file).output().unwrap();
+                assert!(ended.status.success(), "{ended:?}");
+                ended.stdout
+            };
+            assert!(of(&original) == of(&copy), "{member} {suffix}");
+        }
+        assert_eq!(take(&bytes, data_tar().len() as u64 - 1).unwrap().uncompressed(), None);
+        assert!(!copy.exists());
+        let cut = archive((&control, &pack(&control_tar())), (&data, &pack(&data_tar()[..2000])), None);
+        assert!(take(&cut, 1 << 20).is_err());
+        assert!(!copy.exists());
+    }
+}
+
+fn write_file(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::File::create(path).unwrap().write_all(bytes).unwrap();
 }

@@ -1,6 +1,7 @@
 //! Reading a .deb: its control files and the entries of its data.tar.
 
 use super::framing;
+use super::harvest::{Copy, Harvest, Tee};
 use super::members::{Member, Members};
 use super::role::SignatureRole;
 use super::tar_walk::{EntryKind, TarEntry, Visit, broken, tar_problem, walk_tar};
@@ -23,15 +24,23 @@ pub struct Deb {
     control: Control,
     control_files: BTreeMap<String, Vec<u8>>,
     entries: Vec<TarEntry>,
+    /// A file of data.tar that was kept while it was read.
+    kept: Option<(String, Vec<u8>)>,
+    uncompressed: Option<PathBuf>,
 }
 
 impl Deb {
     /// Opens a file and reads it through, within the limits.
     pub fn open(path: &Path, limits: Limits) -> Result<Self, DebError> {
-        Self::read(path, limits).map_err(|problem| DebError { path: path.to_owned(), problem })
+        Self::open_and_take(path, limits, &Harvest::default())
     }
 
-    fn read(path: &Path, limits: Limits) -> Result<Self, DebProblem> {
+    /// Opens a file and reads it through, within the limits, and takes something along.
+    pub fn open_and_take(path: &Path, limits: Limits, harvest: &Harvest<'_>) -> Result<Self, DebError> {
+        Self::read(path, limits, harvest).map_err(|problem| DebError { path: path.to_owned(), problem })
+    }
+
+    fn read(path: &Path, limits: Limits, harvest: &Harvest<'_>) -> Result<Self, DebProblem> {
         // Opening a named pipe would wait for whoever writes to it.
         if !path.metadata()?.is_file() {
             return Err(DebProblem::Archive("it is no regular file".into()));
@@ -51,19 +60,47 @@ impl Deb {
             .map_err(|_| tar_problem(&members.control.name, "the control file is not UTF-8"))?;
         check_control_text(text).map_err(|problem| tar_problem(&members.control.name, problem))?;
         let control = text.parse()?;
-        let mut deb = Self { path: path.to_owned(), limits, members, control, control_files, entries: Vec::new() };
-        let mut entries = Vec::new();
-        deb.walk_data(&mut |entry, _| {
-            entries.push(entry.clone());
-            Ok(())
-        })?;
-        deb.entries = entries;
+        let (entries, kept, uncompressed) = (Vec::new(), None, None);
+        let path = path.to_owned();
+        let mut deb = Self { path, limits, members, control, control_files, entries, kept, uncompressed };
+        let wanted = harvest.uncompressed.as_ref();
+        let copy = wanted.and_then(|wanted| Copy::begin(&mut file, &deb.members.data, wanted));
+        deb.read_data(harvest.file, copy)?;
         // dpkg-deb writes at least the root. Without any entry, zeros at the end of an uncompressed control.tar could
         // be moved here, and the package would install nothing.
         if deb.entries.is_empty() {
             return Err(tar_problem(&deb.members.data.name, "it is empty; even a package without files holds `./`"));
         }
         Ok(deb)
+    }
+
+    /// The one walk that everybody pays for.
+    fn read_data(&mut self, wanted: Option<&str>, mut copy: Option<Copy>) -> Result<(), DebProblem> {
+        let (mut entries, mut kept) = (Vec::new(), None);
+        let data = &self.members.data;
+        let from = unpacked(&data.name, content(&self.path, data)?)?;
+        let visit: Visit<'_> = &mut |entry, content| {
+            entries.push(entry.clone());
+            if wanted == Some(&entry.path) && entry.kind == EntryKind::File {
+                kept = Some((entry.path.clone(), self.small_content(entry, content)?));
+            }
+            Ok(())
+        };
+        let tar = Tee { from, copy: &mut copy };
+        walk_tar(tar, &data.name, self.limits.data_tar_bytes, &self.limits, visit)?;
+        (self.entries, self.kept) = (entries, kept);
+        self.uncompressed = copy.and_then(Copy::finish);
+        Ok(())
+    }
+
+    fn small_content(&self, entry: &TarEntry, content: &mut dyn Read) -> Result<Vec<u8>, DebProblem> {
+        let (member, limit) = (&self.members.data.name, self.limits.policy_file_bytes);
+        if entry.size > limit {
+            return Err(tar_problem(member, &format!("{} is larger than {limit} bytes", entry.path)));
+        }
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).map_err(|error| broken(member, &error))?;
+        Ok(bytes)
     }
 
     /// Where it was read from.
@@ -90,6 +127,12 @@ impl Deb {
         &self.entries
     }
 
+    /// The copy of it that was asked for and could be made: the same control.tar, and the data.tar that was checked.
+    #[must_use]
+    pub fn uncompressed(&self) -> Option<&Path> {
+        self.uncompressed.as_deref()
+    }
+
     /// The roles of the signatures it carries, checked or not.
     pub fn signature_roles(&self) -> impl Iterator<Item = &SignatureRole> {
         self.members.signatures.iter().map(|(role, _)| role)
@@ -107,23 +150,21 @@ impl Deb {
 
     /// The content of one regular file in data.tar, if it is there; refused above `policy_file_bytes`.
     pub fn read_file(&self, wanted: &str) -> Result<Option<Vec<u8>>, DebError> {
+        if let Some((_, bytes)) = self.kept.as_ref().filter(|(path, _)| path == wanted) {
+            return Ok(Some(bytes.clone()));
+        }
         // Most packages are asked for a file that they do not hold; unpacking one may take seconds on a device.
         if !self.entries.iter().any(|entry| entry.path == wanted && entry.kind == EntryKind::File) {
             return Ok(None);
         }
-        let limit = self.limits.policy_file_bytes;
         let mut found = None;
-        self.for_each_entry(|entry, content| {
+        let outcome = self.walk_data(&mut |entry, content| {
             if entry.path == wanted && entry.kind == EntryKind::File {
-                if entry.size > limit {
-                    return Err(io::Error::other(format!("{wanted} is larger than {limit} bytes")));
-                }
-                let mut bytes = Vec::new();
-                content.read_to_end(&mut bytes)?;
-                found = Some(bytes);
+                found = Some(self.small_content(entry, content)?);
             }
             Ok(())
-        })?;
+        });
+        outcome.map_err(|problem| self.error(problem))?;
         Ok(found)
     }
 
