@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 /// A root of its own for one test.
 pub struct DebianRoot {
-    folder: TempDir,
+    folder: PathBuf,
+    _temporary: Option<TempDir>,
 }
 
 impl Default for DebianRoot {
@@ -30,10 +31,20 @@ impl DebianRoot {
         Self::from_image(&image("bookworm-systemd", &["systemd", "python3"]))
     }
 
+    /// Unpacks a fresh root as the folder `root` of this one, which stays when the root is dropped.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), _temporary: None }.unpacked(&image("bookworm", &[]))
+    }
+
     fn from_image(image: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = Self { folder };
-        std::fs::create_dir(root.path()).expect("the root's folder");
+        Self { folder: folder.path().to_owned(), _temporary: Some(folder) }.unpacked(image)
+    }
+
+    fn unpacked(self, image: &Path) -> Self {
+        let root = self;
+        std::fs::create_dir_all(root.path()).expect("the root's folder");
         run(Command::new("tar")
             .arg("-C")
             .arg(root.path())
@@ -50,7 +61,7 @@ impl DebianRoot {
     /// Its top folder.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("root")
+        self.folder.join("root")
     }
 
     /// Runs a shell command inside, with a `/proc` that is seen only there.

@@ -20,7 +20,17 @@ impl Device {
     /// A fresh device that trusts the repository at `url` (without `/debian`) by the key it serves now.
     #[must_use]
     pub fn new(url: &str, key: &PackageKey) -> Self {
-        let device = Self { root: DebianRoot::new(), etc: tempfile::tempdir().expect("a temporary folder") };
+        Self::with_root(DebianRoot::new(), url, key)
+    }
+
+    /// A fresh device whose root is the folder `root` of this one, such as a file system of its own.
+    #[must_use]
+    pub fn on(folder: &Path, url: &str, key: &PackageKey) -> Self {
+        Self::with_root(DebianRoot::in_folder(folder), url, key)
+    }
+
+    fn with_root(root: DebianRoot, url: &str, key: &PackageKey) -> Self {
+        let device = Self { root, etc: tempfile::tempdir().expect("a temporary folder") };
         put(&device.etc.path().join("repository.gpg"), &get(&format!("{url}/debian/repository.gpg")));
         device.trust_packages_of(key);
         device.configure(url, "");

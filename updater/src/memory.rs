@@ -21,9 +21,15 @@ struct Facts {
     rolled_back: BTreeMap<PackageName, BTreeSet<String>>,
     /// The version of each package before its last committed update.
     previous: BTreeMap<PackageName, Version>,
+    /// Paths that a version of a package changed without saying so, found after a rollback.
+    left_behind: BTreeMap<PackageName, BTreeSet<String>>,
     /// SHA-256 of the databases that others change too, when the last transaction was committed.
     committed_databases: Option<String>,
 }
+
+/// So many packages may have changed what they did not declare, and each so many paths.
+const MAX_PACKAGES: usize = 100;
+const MAX_LEFT_BEHIND: usize = 200;
 
 /// The facts and where they are kept.
 #[derive(Debug)]
@@ -67,6 +73,24 @@ impl Memory {
             None => Ok(()),
             Some(problem) => Err(MemoryError::Unreadable { path: self.path.clone(), problem: problem.clone() }),
         }
+    }
+
+    /// Paths to copy away, too, before a package is updated: an attempt that was rolled back changed them.
+    pub(crate) fn left_behind(&self, name: &PackageName) -> impl Iterator<Item = &String> {
+        self.facts.left_behind.get(name).into_iter().flatten()
+    }
+
+    /// Remembers what an attempt to update a package changed and what was not put back, up to a bound.
+    pub(crate) fn note_left_behind(&mut self, name: &PackageName, paths: &[String]) -> Result<(), MemoryError> {
+        if paths.iter().all(|path| self.left_behind(name).any(|known| known == path)) {
+            return Ok(());
+        }
+        self.change(|facts| {
+            if facts.left_behind.len() < MAX_PACKAGES || facts.left_behind.contains_key(name) {
+                let known = facts.left_behind.entry(name.clone()).or_default();
+                known.extend(paths.iter().take(MAX_LEFT_BEHIND.saturating_sub(known.len())).cloned());
+            }
+        })
     }
 
     /// The newest Date accepted for a suite.

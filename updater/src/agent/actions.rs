@@ -2,7 +2,7 @@
 
 use super::Agent;
 use crate::repository::{Client, VerifiedPackage};
-use crate::snapshot::{self, Captured};
+use crate::snapshot::{self, Captured, is_part_of_the_system};
 use crate::stages::{check_health, scope_of, units_of};
 use crate::system::{end_marked_processes, simulate_install};
 use crate::transaction::{Failure, Outcome, State, Transaction};
@@ -53,9 +53,11 @@ impl Agent<'_> {
                 bail!("{} was changed by somebody else since the update was planned", planned.name);
             }
         }
-        let scope = scope_of(&self.device, &self.verified).context("could not find out what will change")?;
+        let mut scope = scope_of(&self.device, &self.verified).context("could not find out what will change")?;
+        scope.add_paths(transaction.packages.iter().flat_map(|planned| self.memory.left_behind(&planned.name)));
         let units = units_of(&self.device, &self.verified)?;
         let install_bytes = self.verified.iter().map(unpacked_bytes).sum();
+        let install_files = self.verified.iter().map(|package| package.paths().len() as u64).sum();
         tracing::info!("copying away what will change");
         snapshot::capture(
             &scope,
@@ -67,6 +69,7 @@ impl Agent<'_> {
                 active_units: self.services.active_among(&units),
                 units,
                 install_bytes,
+                install_files,
             },
         )?;
         self.dpkg_lock = Some(lock);
@@ -78,8 +81,8 @@ impl Agent<'_> {
         tracing::info!("installing with dpkg");
         self.dpkg.install(&self.verified, self.config.install_timeout, &self.mark()?, lock)?;
         // What a commit stands on must be on the disk.
-        rustix::fs::sync();
-        Ok(())
+        let manifest = snapshot::load(&self.places.snapshot)?.context("the snapshot is gone")?;
+        Ok(snapshot::flush(&self.device.root, &manifest)?)
     }
 
     pub(super) fn check_health(&mut self) -> Result<()> {
@@ -119,9 +122,20 @@ impl Agent<'_> {
         self.services.reload_and_start(&manifest.active_units);
         let left_behind =
             snapshot::changed_outside(&self.device.root, &self.places.snapshot, &self.config.state_dir, &manifest);
+        self.remember_to_copy_away(&manifest.transaction, &left_behind);
         let transaction = Some(manifest.transaction);
         let failure = Failure { at: Timestamp::now(), outcome: Outcome::RolledBack, reason, transaction, left_behind };
         Ok(self.journal.note_failure(failure)?)
+    }
+
+    /// So that the next attempt can be rolled back wholly.
+    fn remember_to_copy_away(&mut self, transaction: &Transaction, left_behind: &[String]) {
+        let ours: Vec<String> = left_behind.iter().filter(|path| is_part_of_the_system(path)).cloned().collect();
+        for package in &transaction.packages {
+            if let Err(error) = self.memory.note_left_behind(&package.name, &ours) {
+                tracing::warn!("could not remember what was left behind: {error}");
+            }
+        }
     }
 
     /// What follows from the end of a transaction. Repeated at every start, so that a power cut loses none of it.
@@ -136,6 +150,10 @@ impl Agent<'_> {
                     self.memory.forget_rolled_back(&package.name, &package.to)?;
                     self.memory.confirm_rollback_floor(&package.name)?;
                     self.memory.note_previous(&package.name, package.from.as_ref())?;
+                }
+                // Only room is lost if that does not work.
+                if let Err(error) = snapshot::release_subvolume(&self.places.snapshot) {
+                    tracing::warn!("the snapshot keeps more than it needs: {error}");
                 }
             }
             State::RolledBack { transaction, .. } => {

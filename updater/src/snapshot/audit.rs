@@ -35,3 +35,13 @@ pub(crate) fn changed_outside(root: &Path, folder: &Path, ours: &Path, manifest:
     });
     changed.collect()
 }
+
+/// Where the system itself lies. What changes elsewhere may well be another program's data, which only that program
+/// may take back.
+const SYSTEM: [&str; 9] = ["bin", "boot", "etc", "lib", "lib32", "lib64", "opt", "sbin", "usr"];
+
+/// Whether a path that was found changed is copied away before the next attempt.
+pub(crate) fn is_part_of_the_system(path: &str) -> bool {
+    let below = path.trim_start_matches('/').split_once('/');
+    below.is_some_and(|(top, _)| SYSTEM.contains(&top))
+}

@@ -1,12 +1,12 @@
 //! Taking a snapshot.
 
-use super::manifest::{Identity, Kind, Manifest, Metadata, Node, Present, RootedPath, content_path, manifest_path};
+use super::contents::{self, content_path, copy_away};
+use super::manifest::{Identity, Kind, Manifest, Metadata, Node, Present, RootedPath};
 use super::rooted::{is_absent, lies_in_real_folders, resolve, resolve_parent};
 use super::scope::{Scope, is_excluded, with_siblings};
-use super::{SnapshotError, at, manifest};
+use super::{SnapshotError, at, manifest, room};
 use crate::transaction::Transaction;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,21 +24,21 @@ pub(crate) struct Captured<'a> {
     pub(crate) active_units: Vec<String>,
     /// Bytes that the installation itself will need.
     pub(crate) install_bytes: u64,
+    /// Files and folders that it may make.
+    pub(crate) install_files: u64,
 }
-
-/// Room that is left over for what nobody foresees: logs, caches, the journal.
-const MARGIN: u64 = 16 << 20;
 
 /// Copies away everything in the scope. When this returns, a power cut cannot undo it.
 pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, SnapshotError> {
-    let Captured { root, folder, ours, transaction, units, active_units, install_bytes } = what;
+    let Captured { root, folder, ours, transaction, units, active_units, install_bytes, install_files } = what;
     let excluded = excluded(root, scope, ours)?;
     let (trees, paths) = resolve_all(root, scope, &excluded)?;
     // Before the older snapshot goes: an update that does not fit must not cost the way back from the last one.
-    check_room(root, folder, &paths, install_bytes)?;
+    room::check(&room::Plan { root, folder, paths: &paths, install_bytes, install_files })?;
     manifest::discard(folder)?;
     durable_files::create_dir(folder, 0o700)?;
-    let mut capture = Capture { root, folder, contents: 0, inodes: BTreeMap::new() };
+    let by_subvolume = contents::take_subvolume(root, folder);
+    let mut capture = Capture { root, folder, by_subvolume, contents: 0, inodes: BTreeMap::new() };
     let mut entries = Vec::with_capacity(paths.len());
     for path in paths {
         let node = match capture.node(&path) {
@@ -48,7 +48,8 @@ pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, Sna
         };
         entries.push((RootedPath(path), node));
     }
-    flush(folder)?;
+    // One flush for all contents instead of one for each, before the list is written.
+    contents::flush(folder)?;
     let rooted = |paths: BTreeSet<PathBuf>| paths.into_iter().map(RootedPath).collect();
     let manifest = Manifest {
         transaction: transaction.clone(),
@@ -58,17 +59,37 @@ pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, Sna
         excluded: rooted(excluded),
         entries,
     };
-    let path = manifest_path(folder);
-    let bytes = serde_json::to_vec(&manifest).map_err(|cause| SnapshotError::Manifest { path: path.clone(), cause })?;
-    durable_files::replace(&path, &bytes, 0o600)?;
+    manifest::write(folder, &manifest)?;
     Ok(manifest)
 }
 
-/// One flush for all contents instead of one for each, before the list is written. It says what went wrong, which
-/// `sync` does not.
-fn flush(folder: &Path) -> Result<(), SnapshotError> {
-    let opened = File::open(folder).map_err(at("read", folder))?;
-    rustix::fs::syncfs(opened).map_err(|error| at("flush to the disk", folder)(error.into()))
+/// Makes all that was written within the scope outlast a power cut.
+pub(crate) fn flush(root: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
+    contents::flush_all(root, manifest.entries.iter().map(|(path, _)| path))
+}
+
+/// A snapshot of a subvolume keeps all that anybody removes afterwards from being freed. Once the update is
+/// committed, only what is in the scope is worth that.
+pub(crate) fn release_subvolume(folder: &Path) -> Result<(), SnapshotError> {
+    if !contents::has_subvolume(folder) {
+        return Ok(());
+    }
+    let Some(mut manifest) = manifest::load(folder)? else { return Ok(()) };
+    let numbers = manifest.entries.iter().filter_map(|(_, node)| match node {
+        Node::Present(Present { kind: Kind::File { content }, .. }) => *content,
+        _ => None,
+    });
+    let mut next = numbers.max().map_or(0, |number| number + 1);
+    for (path, node) in &mut manifest.entries {
+        if let Node::Present(Present { kind: Kind::File { content: content @ None }, .. }) = node {
+            copy_away(&content_path(folder, &path.0, None), &content_path(folder, &path.0, Some(next)))?;
+            *content = Some(next);
+            next += 1;
+        }
+    }
+    contents::flush(folder)?;
+    manifest::write(folder, &manifest)?;
+    contents::remove_subvolume(folder)
 }
 
 /// What is left alone within the trees, where it really lies.
@@ -153,38 +174,10 @@ pub(super) fn walk_tree(root: &Path, tree: &Path, excluded: &BTreeSet<PathBuf>) 
     Ok(found)
 }
 
-fn check_room(root: &Path, folder: &Path, paths: &BTreeSet<PathBuf>, install_bytes: u64) -> Result<(), SnapshotError> {
-    let sizes = paths.iter().filter_map(|path| root.join(path).symlink_metadata().ok());
-    let copied: u64 = sizes.filter(|metadata| metadata.is_file()).map(|metadata| metadata.len()).sum();
-    let copied = copied.saturating_sub(occupied(folder));
-    let above = folder.parent().unwrap_or(root);
-    let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
-    if device(above) == device(root) {
-        return demand_room(above, copied.saturating_add(install_bytes));
-    }
-    demand_room(above, copied)?;
-    demand_room(root, install_bytes)
-}
-
-fn demand_room(path: &Path, bytes: u64) -> Result<(), SnapshotError> {
-    let needed = bytes.saturating_add(MARGIN);
-    let room = rustix::fs::statvfs(path).map_err(|error| at("ask for the free room of", path)(error.into()))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    if free < needed {
-        return Err(SnapshotError::NoRoom { path: path.to_owned(), needed, free });
-    }
-    Ok(())
-}
-
-/// Bytes that an older snapshot gives back when it is discarded.
-fn occupied(folder: &Path) -> u64 {
-    let files = WalkDir::new(folder).into_iter().flatten().filter_map(|entry| entry.metadata().ok());
-    files.filter(std::fs::Metadata::is_file).map(|found| found.blocks().saturating_mul(512)).sum()
-}
-
 struct Capture<'a> {
     root: &'a Path,
     folder: &'a Path,
+    by_subvolume: bool,
     contents: u64,
     /// The first path of each inode that has several names.
     inodes: BTreeMap<(u64, u64), RootedPath>,
@@ -221,14 +214,21 @@ impl Capture<'_> {
             }
             self.inodes.insert(inode, RootedPath(path.to_owned()));
         }
-        let content = self.contents;
+        if self.by_subvolume && self.is_in_subvolume(path, found) {
+            return Ok(Kind::File { content: None });
+        }
+        let content = Some(self.contents);
         self.contents += 1;
-        let copy = content_path(self.folder, content);
-        // The kernel shares the blocks where the file system can.
-        let mut from = File::open(full).map_err(at("read", full))?;
-        let mut to = File::create(&copy).map_err(at("write", &copy))?;
-        io::copy(&mut from, &mut to).map_err(at("copy away", full))?;
+        copy_away(full, &content_path(self.folder, path, content))?;
         Ok(Kind::File { content })
+    }
+
+    /// Not so: what lies in another subvolume or on another file system, and what changed since.
+    fn is_in_subvolume(&self, path: &Path, found: &std::fs::Metadata) -> bool {
+        let same = |kept: &std::fs::Metadata| {
+            (kept.ino(), kept.ctime(), kept.ctime_nsec()) == (found.ino(), found.ctime(), found.ctime_nsec())
+        };
+        content_path(self.folder, path, None).symlink_metadata().is_ok_and(|kept| same(&kept))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of what a snapshot holds. It is written last: a snapshot without it was never finished.
 
-use super::{SnapshotError, at};
+use super::{SnapshotError, at, contents};
 use crate::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,9 +56,10 @@ pub(super) struct Present {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
-    /// Its content is the snapshot's file of this number.
+    /// Its content is the snapshot's file of this number; without one, the file of the same path in the snapshot of
+    /// the root's subvolume.
     File {
-        content: u64,
+        content: Option<u64>,
     },
     /// Another name of a file that comes before it in the list.
     HardLink {
@@ -127,11 +128,6 @@ impl Manifest {
 
 const MANIFEST: &str = "manifest.json";
 
-/// Where the content of a number is kept.
-pub(super) fn content_path(folder: &Path, content: u64) -> PathBuf {
-    folder.join(content.to_string())
-}
-
 /// Where the list is kept.
 pub(super) fn manifest_path(folder: &Path) -> PathBuf {
     folder.join(MANIFEST)
@@ -147,10 +143,18 @@ pub(crate) fn load(folder: &Path) -> Result<Option<Manifest>, SnapshotError> {
     }
 }
 
+/// Writes the list, durably.
+pub(super) fn write(folder: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
+    let path = manifest_path(folder);
+    let bytes = serde_json::to_vec(manifest).map_err(|cause| SnapshotError::Manifest { path: path.clone(), cause })?;
+    Ok(durable_files::replace(&path, &bytes, 0o600)?)
+}
+
 /// Forgets a snapshot: the list first, so that half of one is none.
 pub(crate) fn discard(folder: &Path) -> Result<(), SnapshotError> {
     if folder.exists() {
         durable_files::remove(&manifest_path(folder))?;
+        contents::remove_subvolume(folder)?;
         std::fs::remove_dir_all(folder).map_err(at("remove", folder))?;
     }
     Ok(())

@@ -5,19 +5,22 @@
 
 mod audit;
 mod capture;
+mod contents;
 mod manifest;
 mod restore;
+mod room;
 mod rooted;
 mod scope;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use audit::changed_outside;
-pub(crate) use capture::{Captured, capture};
+pub(crate) use audit::{changed_outside, is_part_of_the_system};
+pub(crate) use capture::{Captured, capture, flush, release_subvolume};
 pub(crate) use manifest::{discard, load};
 pub(crate) use restore::restore;
 pub(crate) use scope::{PackageFootprint, Scope, displaced_packages};
 
+use crate::system::SubvolumeError;
 use durable_files::DurableError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +32,8 @@ pub(crate) enum SnapshotError {
     Io { action: &'static str, path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Durable(#[from] DurableError),
+    #[error(transparent)]
+    Subvolume(#[from] SubvolumeError),
     #[error("{path}: the snapshot's list of files cannot be read: {cause}")]
     Manifest { path: PathBuf, cause: serde_json::Error },
     #[error("{path} leads through more than 40 symbolic links")]
@@ -37,6 +42,21 @@ pub(crate) enum SnapshotError {
         "there is not enough room in {path}: {needed} bytes are needed to copy away what will change and to unpack the new version, {free} are free; free some and try again"
     )]
     NoRoom { path: PathBuf, needed: u64, free: u64 },
+    #[error(
+        "there is not enough room in {path}: {needed} files may be made by the snapshot and the new version, and the file system takes {free} more (`df -i`); remove some and try again"
+    )]
+    NoInodes { path: PathBuf, needed: u64, free: u64 },
+}
+
+impl SnapshotError {
+    /// Whether the disk, or root's quota, was full.
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Io { cause, .. } => durable_files::is_full(cause),
+            Self::Durable(error) => error.is_full(),
+            _ => false,
+        }
+    }
 }
 
 fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> SnapshotError + 'a {

@@ -1,13 +1,14 @@
 //! Putting a snapshot back. Everything here may be repeated: power may fail in the middle, and it starts again.
 
 use super::capture::{identity, metadata, walk_tree};
-use super::manifest::{Identity, Kind, Manifest, Metadata, Node, Present, RootedPath, content_path};
+use super::contents::{are_equal, content_path, copy, flush_all};
+use super::manifest::{Identity, Kind, Manifest, Metadata, Node, Present, RootedPath};
 use super::rooted::{is_absent, lies_in_real_folders};
 use super::{SnapshotError, at};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +31,7 @@ pub(crate) fn restore(root: &Path, folder: &Path, manifest: &Manifest) -> Result
         let full = root.join(path);
         set_metadata(&full, &present.metadata).map_err(at("restore the attributes of", &full))?;
     }
-    rustix::fs::sync();
-    Ok(())
+    flush_all(root, manifest.entries.iter().map(|(path, _)| path))
 }
 
 pub(super) fn remove_what_was_absent(
@@ -94,19 +94,11 @@ pub(super) fn put_back(root: &Path, folder: &Path, path: &Path, present: &Presen
             Ok(())
         }
         Kind::HardLink { to } => put_back_hard_link(root, &full, to, now.as_ref()),
-        kind if now.as_ref().is_some_and(|now| is_untouched(now, &present.identity))
-            && has_content(&full, folder, kind)? =>
-        {
-            Ok(())
-        }
         Kind::File { content } => {
-            let copy = content_path(folder, *content);
-            let write = |to: &Path| {
-                let mut to = File::create(to)?;
-                io::copy(&mut File::open(&copy)?, &mut to).map(drop)
-            };
-            replace(&full, &present.metadata, write)
+            let kept = content_path(folder, path, *content);
+            put_back_file(&full, &kept, present, now.as_ref())
         }
+        _ if now.as_ref().is_some_and(|now| is_untouched(now, &present.identity)) => Ok(()),
         Kind::Symlink { target } => replace(&full, &present.metadata, |to| symlink(&target.0, to)),
         Kind::Special { mode, device } => replace(&full, &present.metadata, |to| {
             let kind = FileType::from_raw_mode(*mode);
@@ -122,7 +114,6 @@ fn put_back_hard_link(
     now: Option<&std::fs::Metadata>,
 ) -> Result<(), SnapshotError> {
     let first = root.join(&to.0);
-    let inode = |found: &std::fs::Metadata| (found.dev(), found.ino());
     let wanted = first.symlink_metadata().map_err(at("read", &first))?;
     if now.map(inode) == Some(inode(&wanted)) {
         return Ok(());
@@ -145,29 +136,42 @@ fn clear_folder_away(full: &Path) -> Result<(), SnapshotError> {
     }
 }
 
-/// Whether a file that seems untouched holds what it held. After a power cut it may not: its data reached the disk,
-/// and the time that would tell did not.
-fn has_content(full: &Path, folder: &Path, kind: &Kind) -> Result<bool, SnapshotError> {
-    let Kind::File { content } = kind else { return Ok(true) };
-    let copy = content_path(folder, *content);
-    let mut now = BufReader::with_capacity(COMPARED, File::open(full).map_err(at("read", full))?);
-    let mut then = BufReader::with_capacity(COMPARED, File::open(&copy).map_err(at("read", &copy))?);
-    loop {
-        let a = now.fill_buf().map_err(at("read", full))?;
-        let b = then.fill_buf().map_err(at("read", &copy))?;
-        let length = a.len().min(b.len());
-        if length == 0 {
-            return Ok(a.len() == b.len());
-        }
-        if a[..length] != b[..length] {
-            return Ok(false);
-        }
-        now.consume(length);
-        then.consume(length);
+fn put_back_file(
+    full: &Path,
+    kept: &Path,
+    present: &Present,
+    now: Option<&std::fs::Metadata>,
+) -> Result<(), SnapshotError> {
+    let metadata = &present.metadata;
+    let kept_now = kept.metadata().map_err(at("read", kept))?;
+    if now.map(inode) == Some(inode(&kept_now)) {
+        // An earlier attempt had no room for a copy: see below.
+        return set_metadata(full, metadata).map_err(at("restore the attributes of", full));
+    }
+    // A file that seems untouched may not be, after a power cut: its data reached the disk, and the time that would
+    // tell did not.
+    if now.is_some_and(|now| is_untouched(now, &present.identity)) && are_equal(full, kept)? {
+        return Ok(());
+    }
+    let written = replace(full, metadata, |to| copy(&File::open(kept)?, &File::create(to)?));
+    match written {
+        // Not even with the room that the new version gave back. What is kept needs no more than a second name.
+        Err(error) if error.is_full() => share(kept, full, metadata).map_err(|_| error),
+        other => other,
     }
 }
 
-const COMPARED: usize = 64 << 10;
+fn share(kept: &Path, full: &Path, metadata: &Metadata) -> Result<(), SnapshotError> {
+    let new = unfinished(full);
+    remove(&new)?;
+    set_metadata(kept, metadata).map_err(at("restore the attributes of", full))?;
+    std::fs::hard_link(kept, &new).map_err(at("link", &new))?;
+    take_place(&new, full)
+}
+
+fn inode(found: &std::fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
 
 fn is_untouched(now: &std::fs::Metadata, then: &Identity) -> bool {
     identity(now) == *then

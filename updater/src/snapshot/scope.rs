@@ -98,6 +98,11 @@ impl Scope {
         scope
     }
 
+    /// Adds single paths that no package owns.
+    pub(crate) fn add_paths<'a>(&mut self, paths: impl IntoIterator<Item = &'a String>) {
+        paths.into_iter().for_each(|path| self.add_with_siblings(relative(path)));
+    }
+
     fn add_with_siblings(&mut self, path: &Path) {
         if !path.as_os_str().is_empty() {
             self.paths.extend(with_siblings(path));

@@ -94,6 +94,7 @@ impl Bench {
             units: Vec::new(),
             active_units: Vec::new(),
             install_bytes,
+            install_files: 0,
         };
         capture(&Scope::of(footprints, ""), captured)
     }

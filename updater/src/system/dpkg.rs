@@ -185,10 +185,14 @@ impl Dpkg {
         self.device.root.join("var/lib/dpkg")
     }
 
-    /// dpkg with the options that keep it from asking: the owner's conffiles stay (as `--force-confold`).
+    /// dpkg with the options that keep it from asking: the owner's conffiles stay (as `--force-confold`). It does not
+    /// flush each file: a power cut before the flush that precedes the commit ends in a rollback.
     fn dpkg(&self) -> Program {
-        let mut program =
-            Program::new("dpkg").env("DPKG_FRONTEND_LOCKED", "true").args(["--force-confdef", "--force-confold"]);
+        let mut program = Program::new("dpkg").env("DPKG_FRONTEND_LOCKED", "true").args([
+            "--force-confdef",
+            "--force-confold",
+            "--force-unsafe-io",
+        ]);
         if !self.device.is_running_system() {
             program = program.arg("--root").arg(&self.device.root);
             if self.device.scripts == ScriptMode::Chrootless {

@@ -5,12 +5,14 @@ mod dpkg;
 mod leftovers;
 mod process;
 mod services;
+mod subvolume;
 
 pub(crate) use apt::simulate_install;
 pub(crate) use dpkg::{Dpkg, FrontendLock};
 pub(crate) use leftovers::end_marked_processes;
 pub(crate) use process::{Finished, ProcessError};
 pub(crate) use services::Services;
+pub(crate) use subvolume::{SubvolumeError, is_subvolume, remove_subvolume, snapshot_subvolume};
 
 use process::Program;
 use serde::Deserialize;
