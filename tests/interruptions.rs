@@ -108,7 +108,7 @@ impl Slow {
 
     fn package_requests(&self) -> Vec<Option<String>> {
         let requests = self.hostile.requests();
-        requests.into_iter().filter(|(path, _)| path.ends_with(".deb")).map(|(_, range)| range).collect()
+        requests.into_iter().filter(|request| request.path.ends_with(".deb")).map(|request| request.range).collect()
     }
 }
 

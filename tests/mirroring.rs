@@ -82,7 +82,7 @@ fn an_archive_of_reprepro_is_imported_and_apt_installs_from_it() {
     let told = bench.import_unsigned(&archive, upstream.url(), &["--mirror"]).success();
     assert_eq!(told, "0 packages added to upstream, 4 were there, 0 refused, 0 withdrawn\n");
     assert_eq!(bench.generation(), before);
-    assert!(upstream.requests()[requests..].iter().all(|(path, _)| !path.contains("/pool/")));
+    assert!(upstream.requests()[requests..].iter().all(|request| !request.path.contains("/pool/")));
 
     let root = DebianRoot::new();
     root.write("etc/apt/sources.list.d/upstream.sources", &bench.server.get("/debian/upstream.sources"));
@@ -262,7 +262,7 @@ fn a_package_outside_the_archive_is_never_fetched() {
         let folder = serve(&archive);
         let ended = bench.import_unsigned(&archive, folder.url(), &["--component", "main"]);
         ended.fails(1, "nothing was changed");
-        assert!(folder.requests().iter().all(|(path, _)| path.starts_with("/dists/")), "{filename}");
+        assert!(folder.requests().iter().all(|request| request.path.starts_with("/dists/")), "{filename}");
     }
     assert!(bench.holds().is_empty());
 }

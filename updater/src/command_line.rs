@@ -31,7 +31,7 @@ pub(crate) enum Command {
     },
     /// Install packages from the suite as a whole or not at all
     #[command(
-        after_help = "Examples:\n  debfleet-updater install            the configured packages, newest versions\n  debfleet-updater install hi\n  debfleet-updater install hi=0.1.0-1 --allow-downgrade"
+        after_help = "Examples:\n  debfleet-updater install            the configured packages, newest versions\n  debfleet-updater install hi\n  debfleet-updater install hi=0.1.0-1 --allow-downgrade\n  debfleet-updater install --from /media/stick"
     )]
     Install {
         /// NAME or NAME=VERSION; none: the configured packages
@@ -39,6 +39,9 @@ pub(crate) enum Command {
         /// A version below the installed one is meant
         #[arg(long)]
         allow_downgrade: bool,
+        /// A copy of the repository in a folder, such as a USB stick: no network, the same signatures
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
     },
     /// Put back what was there before the last committed update
     Rollback,

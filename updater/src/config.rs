@@ -1,6 +1,7 @@
 //! The updater's configuration: one TOML file, read once and checked.
 
-use crate::repository::Credentials;
+use crate::policy::{Metered, Policy, Windows};
+use crate::repository::{Credentials, ProxyUrl, Remote, without_user_info};
 use crate::system::ScriptMode;
 use debian_formats::deb::SignatureRole;
 use debian_formats::names::{NameError, SuiteName};
@@ -34,7 +35,43 @@ struct RawConfig {
     scripts: ScriptMode,
     #[serde(default = "default_install_timeout")]
     install_timeout: u64,
+    #[serde(default)]
+    windows: Windows,
+    #[serde(default = "default_min_battery")]
+    min_battery: u8,
+    #[serde(default)]
+    metered: Metered,
+    rate_limit: Option<Rate>,
+    proxy: Option<String>,
 }
+
+/// Bytes a second, such as `200000` or `"200k"`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Rate {
+    Bytes(u64),
+    Text(String),
+}
+
+impl Rate {
+    fn bytes(&self) -> Option<u64> {
+        let bytes = match self {
+            Self::Bytes(bytes) => Some(*bytes),
+            Self::Text(text) => {
+                let factor = match text.chars().last()? {
+                    'k' => 1 << 10,
+                    'M' => 1 << 20,
+                    _ => 1,
+                };
+                text.trim_end_matches(['k', 'M']).parse::<u64>().ok()?.checked_mul(factor)
+            }
+        };
+        bytes.filter(|bytes| *bytes >= SLOWEST_LIMIT)
+    }
+}
+
+/// With a lower limit no download would ever end.
+const SLOWEST_LIMIT: u64 = 1 << 10;
 
 fn default_signatures() -> Vec<SignatureRole> {
     vec![SignatureRole::origin()]
@@ -48,12 +85,16 @@ fn default_install_timeout() -> u64 {
     1800
 }
 
+fn default_min_battery() -> u8 {
+    20
+}
+
 /// The configuration, checked. Keys are loaded by who needs them: an interrupted update must be ended, and a status
 /// told, also where a keyring is broken.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Such as `https://updates.example.org/debian`, without a slash at its end.
-    pub(crate) repository: String,
+    /// How the repository is reached.
+    pub(crate) remote: Remote,
     pub(crate) suite: SuiteName,
     /// Those that `check` and `run` keep up to date.
     pub(crate) packages: Vec<PackageName>,
@@ -62,14 +103,12 @@ pub(crate) struct Config {
     pub(crate) required_signatures: Vec<SignatureRole>,
     /// None: ask dpkg.
     pub(crate) architecture: Option<Architecture>,
-    /// PEM of the authority that signed the server's certificate; none: the system's.
-    pub(crate) ca: Option<PathBuf>,
-    /// What is shown to a repository that is not for everybody.
-    pub(crate) credentials: Credentials,
     /// The device's file system: `/`, or another folder for an own root.
     pub(crate) root: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) poll_interval: Duration,
+    /// When `run` installs what it finds.
+    pub(crate) policy: Policy,
     pub(crate) scripts: ScriptMode,
     pub(crate) install_timeout: Duration,
 }
@@ -111,18 +150,21 @@ impl Config {
             problem: error.to_string(),
         })?;
         Ok(Self {
-            repository: String::new(),
+            remote: Remote::default(),
             suite,
             packages: Vec::new(),
             repository_keyring: PathBuf::new(),
             package_keyring: PathBuf::new(),
             required_signatures: default_signatures(),
             architecture: None,
-            ca: None,
-            credentials: Credentials::default(),
             state_dir: recovery.state_dir.filter(|dir| dir.is_absolute()).unwrap_or_else(|| root.join(STATE_DIR)),
             root,
             poll_interval: Duration::from_secs(default_poll_interval()),
+            policy: Policy {
+                windows: Windows::default(),
+                min_battery: default_min_battery(),
+                metered: Metered::default(),
+            },
             scripts: recovery.scripts,
             install_timeout: Duration::from_secs(default_install_timeout()),
         })
@@ -132,8 +174,11 @@ impl Config {
     pub(crate) fn load(path: &Path, root: &Path) -> Result<Self, ConfigError> {
         let text = read("the configuration", path)?;
         let text = String::from_utf8_lossy(&text);
-        let raw: RawConfig = toml::from_str(&text)
-            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), problem: error.to_string() })?;
+        let raw: RawConfig = toml::from_str(&text).map_err(|error| {
+            // It quotes the line.
+            let problem = without_user_info(&error.to_string()) + &suggestion(error.message());
+            ConfigError::Syntax { path: path.to_owned(), problem }
+        })?;
         let value = |key, problem: &str| ConfigError::Value { path: path.to_owned(), key, problem: problem.to_owned() };
         let repository = raw.repository.trim_end_matches('/').to_owned();
         if !repository.starts_with("https://") && !repository.starts_with("http://") {
@@ -163,24 +208,32 @@ impl Config {
         if raw.poll_interval == 0 || raw.install_timeout == 0 {
             return Err(value("poll-interval and install-timeout", "must be at least 1 second"));
         }
+        if raw.min_battery > 100 {
+            return Err(value("min-battery", "is in percent: 0 to 100"));
+        }
+        let rate_limit = raw.rate_limit.as_ref().map(|rate| {
+            rate.bytes().ok_or_else(|| value("rate-limit", "must be bytes a second, at least 1024, such as \"200k\""))
+        });
+        let rate_limit = rate_limit.transpose()?;
+        let proxy = raw.proxy.as_deref().map(|proxy| ProxyUrl::parse(proxy).map_err(|problem| value("proxy", problem)));
+        let proxy = proxy.transpose()?;
         let root = canonical_root(root)?;
         let state_dir = raw.state_dir.unwrap_or_else(|| root.join(STATE_DIR));
         if !state_dir.is_absolute() {
             return Err(value("state-dir", "must be an absolute path"));
         }
         Ok(Self {
-            repository,
+            remote: Remote { base: repository, ca: raw.ca, credentials, proxy, rate_limit },
             suite: raw.suite,
             packages: raw.packages,
             repository_keyring: raw.repository_keyring,
             package_keyring: raw.package_keyring,
             required_signatures: raw.required_signatures,
             architecture: raw.architecture,
-            ca: raw.ca,
-            credentials,
             state_dir,
             root,
             poll_interval: Duration::from_secs(raw.poll_interval),
+            policy: Policy { windows: raw.windows, min_battery: raw.min_battery, metered: raw.metered },
             scripts: raw.scripts,
             install_timeout: Duration::from_secs(raw.install_timeout),
         })
@@ -212,6 +265,14 @@ fn recovery_config(text: &str) -> RecoveryConfig {
             scripts: if line.scripts == ScriptMode::default() { all.scripts } else { line.scripts },
         },
     )
+}
+
+/// The known key that an unknown one was probably meant to be. The parser's message has the unknown one first.
+fn suggestion(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else { return String::new() };
+    let nearest = quoted.min_by_key(|known| strsim::damerau_levenshtein(unknown, known));
+    nearest.map(|nearest| format!("did you mean `{nearest}`?")).unwrap_or_default()
 }
 
 /// Over HTTPS, or within this machine.

@@ -6,6 +6,7 @@ mod config;
 #[cfg(feature = "manual")]
 mod manual;
 mod memory;
+mod policy;
 mod repository;
 mod snapshot;
 mod stages;
@@ -66,9 +67,12 @@ fn start(arguments: CommandLine) -> Result<ExitCode> {
             let report = agent::status(&config)?;
             print(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() })?;
         }
-        Command::Install { packages, allow_downgrade } => {
+        Command::Install { packages, allow_downgrade, from } => {
             let update = wanted(&config, &packages, allow_downgrade)?;
             let mut agent = Agent::open(&config)?;
+            if let Some(folder) = from {
+                agent.take_from(folder);
+            }
             if !agent.update(&UpdateDocument::Update(update), Origin::Asked)? {
                 print("nothing to do: up to date\n")?;
                 return Ok(ExitCode::SUCCESS);

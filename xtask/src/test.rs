@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 31] = [
+const NEEDED: [&str; 33] = [
     "aptly",
     "binutils",
     "btrfs-progs",
@@ -20,6 +20,7 @@ const NEEDED: [&str; 31] = [
     "dpkg-dev",
     "dput",
     "e2fsprogs",
+    "faketime",
     "g++",
     "git",
     "gnupg",
@@ -38,6 +39,7 @@ const NEEDED: [&str; 31] = [
     "sqv",
     "systemd",
     "time",
+    "tinyproxy-bin",
     "xfsprogs",
 ];
 

@@ -106,7 +106,7 @@ impl Agent<'_> {
             self.dpkg_lock = Some(self.dpkg.wait_for_lock(RESTORE_LOCK_WAIT)?);
         }
         // Nothing is installed from them any more, and on a full disk the way back needs their room.
-        if let Err(error) = self.downloads.clear() {
+        if let Err(error) = self.downloads.clear_all() {
             tracing::warn!("could not remove the downloads: {error}");
         }
         let manifest =

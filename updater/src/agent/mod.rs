@@ -4,13 +4,15 @@ mod actions;
 mod planning;
 mod report;
 mod run;
+mod waiting;
 
 pub(crate) use report::status;
 pub(crate) use run::run;
 
 use crate::config::Config;
 use crate::memory::Memory;
-use crate::repository::{Client, VerifiedPackage};
+use crate::policy::MachineId;
+use crate::repository::{Client, Suite, VerifiedPackage};
 use crate::snapshot;
 use crate::stages::{Downloads, Refusal};
 use crate::system::{Device, Dpkg, FrontendLock, Services, end_marked_processes};
@@ -22,6 +24,8 @@ use fleet_protocol::update_document::UpdateDocument;
 use jiff::Timestamp;
 use report::{CheckReport, PackageCheck};
 use std::path::PathBuf;
+use std::rc::Rc;
+use waiting::Waiting;
 
 /// Where the agent keeps its files.
 struct Places {
@@ -29,6 +33,12 @@ struct Places {
     memory: PathBuf,
     snapshot: PathBuf,
     downloads: PathBuf,
+    /// What is brought here before it may be installed.
+    ahead: PathBuf,
+    /// The last index of each suite.
+    index: PathBuf,
+    /// Why an update that was found waits.
+    waiting: PathBuf,
     log: PathBuf,
 }
 
@@ -40,6 +50,9 @@ impl Places {
             memory: place("memory.json"),
             snapshot: place("snapshot"),
             downloads: place("downloads"),
+            ahead: place("ahead"),
+            index: place("index"),
+            waiting: place("waiting.json"),
             log: place("last-program.log"),
         }
     }
@@ -71,10 +84,19 @@ pub(crate) struct Agent<'a> {
     journal: Journal,
     memory: Memory,
     downloads: Downloads,
+    /// Where packages are taken from, if not from the configured repository.
+    folder: Option<PathBuf>,
+    machine: Option<MachineId>,
+    /// The suite and where it came from, once it was asked for.
+    fetched: Option<(Client, Rc<Suite>)>,
     /// The keys that packages must be signed with, once an index was fetched.
     package_keys: Option<Keyring>,
     /// The packages of the transaction under way, once they are verified.
     verified: Vec<VerifiedPackage>,
+    /// What may not be installed yet.
+    waiting: Option<Waiting>,
+    /// The SHA-256 of each package of it.
+    ahead: Vec<String>,
     /// Held from the snapshot to the end of a transaction.
     dpkg_lock: Option<FrontendLock>,
     /// Whether all that follows from the last transaction is recorded.
@@ -94,13 +116,18 @@ impl<'a> Agent<'a> {
             config,
             dpkg: Dpkg::new(device.clone(), places.log.clone()),
             services: Services::new(&device, places.log.clone()),
-            device,
             journal: Journal::open(&places.journal)?,
             memory: Memory::open(&places.memory),
-            downloads: Downloads::new(places.downloads.clone()),
+            downloads: Downloads::new(places.downloads.clone(), places.ahead.clone(), &config.root),
+            folder: None,
+            machine: device.machine_id(),
+            fetched: None,
+            device,
             places,
             package_keys: None,
             verified: Vec::new(),
+            waiting: None,
+            ahead: Vec::new(),
             dpkg_lock: None,
             is_settled: true,
             _alone: alone,
@@ -116,6 +143,11 @@ impl<'a> Agent<'a> {
             bail!(CouldNotRollBack { reason: reason.clone() });
         }
         Ok(agent)
+    }
+
+    /// Takes packages from a folder instead of the configured repository.
+    pub(crate) fn take_from(&mut self, folder: PathBuf) {
+        self.folder = Some(folder);
     }
 
     /// The state at rest.
@@ -142,7 +174,13 @@ impl<'a> Agent<'a> {
         if !self.is_settled {
             bail!("the records of the last update could not be completed; the next start does that");
         }
-        match self.plan(update, origin) {
+        let planned = self.plan(update, origin).and_then(|planned| match planned {
+            Some((client, transaction)) if origin == Origin::Polled && self.must_wait(&client, &transaction)? => {
+                Ok(None)
+            }
+            planned => Ok(planned),
+        });
+        match planned {
             Ok(None) => Ok(false),
             Ok(Some((client, transaction))) => {
                 self.drive_with(Event::Plan(transaction), Some(&client))?;

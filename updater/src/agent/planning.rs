@@ -1,7 +1,8 @@
 //! What is to be done: from an update document and a verified index to a transaction.
 
 use super::{Agent, Origin};
-use crate::repository::{Client, Index, fetch_index};
+use crate::policy::is_phased_in;
+use crate::repository::{Client, Index, KeptIndex, Suite};
 use crate::stages::{Choice, Rules, choose};
 use crate::transaction::{PlannedPackage, Transaction};
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use debian_formats::{Architecture, PackageName, Version};
 use fleet_protocol::update_document::Update;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 impl Agent<'_> {
     pub(super) fn plan(&mut self, update: &Update, origin: Origin) -> Result<Option<(Client, Transaction)>> {
@@ -61,16 +63,38 @@ impl Agent<'_> {
     ) -> Result<Choice> {
         let floor = self.memory.rollback_floor(name);
         let rules = Rules { architecture, installed, floor, wanted, allow_downgrade };
-        let held_back = |version: &Version| origin == Origin::Polled && self.memory.was_rolled_back(name, version);
-        Ok(choose(name, &index.entries(name)?, rules, held_back)?)
+        let entries = index.entries(name)?;
+        // As apt does, only what is there already is updated in phases.
+        let phased_out = |version: &Version| {
+            let entry = entries.iter().find(|entry| entry.control().version() == version);
+            installed.is_some() && entry.is_some_and(|entry| !is_phased_in(entry.control(), self.machine.as_ref()))
+        };
+        let held_back = |version: &Version| {
+            origin == Origin::Polled && (self.memory.was_rolled_back(name, version) || phased_out(version))
+        };
+        Ok(choose(name, &entries, rules, held_back)?)
+    }
+
+    /// The suite as its repository has it now, asked once in the agent's life.
+    pub(super) fn fetch_suite(&mut self, name: &SuiteName) -> Result<(Client, Rc<Suite>)> {
+        if let Some((client, suite)) = self.fetched.as_ref().filter(|(_, suite)| suite.name() == name) {
+            return Ok((client.clone(), Rc::clone(suite)));
+        }
+        let (client, kept) = match &self.folder {
+            Some(folder) => (Client::in_folder(folder, name.as_str())?, None),
+            None => (Client::over_http(&self.config.remote)?, Some(KeptIndex::of(&self.places.index, name))),
+        };
+        let keys = self.config.repository_keys()?;
+        self.package_keys = Some(self.config.package_keys()?);
+        let suite = Rc::new(Suite::fetch(&client, &keys, name, kept, &self.memory, Timestamp::now())?);
+        self.fetched = Some((client.clone(), Rc::clone(&suite)));
+        Ok((client, suite))
     }
 
     pub(super) fn fetch_index(&mut self, suite: &SuiteName) -> Result<(Client, Index)> {
-        let client = Client::new(&self.config.repository, self.config.ca.as_deref(), &self.config.credentials)?;
+        let (client, suite) = self.fetch_suite(suite)?;
         let architecture = self.architecture()?;
-        let keys = self.config.repository_keys()?;
-        self.package_keys = Some(self.config.package_keys()?);
-        let index = fetch_index(&client, &keys, suite, &architecture, &mut self.memory, Timestamp::now())?;
+        let index = suite.index(&client, &architecture, &mut self.memory)?;
         Ok((client, index))
     }
 

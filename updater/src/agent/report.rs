@@ -1,6 +1,7 @@
 //! What the agent tells people and scripts.
 
 use super::Places;
+use super::waiting::waiting;
 use crate::config::Config;
 use crate::memory::Memory;
 use crate::stages::Choice;
@@ -65,6 +66,8 @@ pub(crate) struct StatusReport {
     state: &'static str,
     suite: SuiteName,
     packages: Vec<PackageStatus>,
+    /// Which update `run` found, and what it waits for.
+    waiting: Option<String>,
     last_failure: Option<FailureReport>,
 }
 
@@ -127,6 +130,7 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
         state: state.name(),
         suite: config.suite.clone(),
         packages: names.into_iter().map(package).collect(),
+        waiting: waiting(config),
         last_failure: journal.as_ref().and_then(Journal::last_failure).map(FailureReport::from),
     })
 }
@@ -138,6 +142,9 @@ impl fmt::Display for StatusReport {
             let installed = version_or(package.installed.as_ref(), "not installed");
             let before = package.previous.as_ref().map(|version| format!(", before it {version}"));
             writeln!(f, "{}: {installed}{}", package.name, before.unwrap_or_default())?;
+        }
+        if let Some(waiting) = &self.waiting {
+            writeln!(f, "{waiting}")?;
         }
         if let Some(failure) = &self.last_failure {
             let what =

@@ -2,17 +2,53 @@
 
 use super::{Agent, Origin};
 use crate::config::Config;
+use crate::policy::{Slot, Windows, after_failures};
+use crate::repository::SuiteError;
 use crate::supervision;
+use crate::system::{Device, Stamp};
 use anyhow::{Context, Result};
 use fleet_protocol::update_document::{Update, UpdateDocument, WantedPackage};
+use jiff::Zoned;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// A service that was just started, perhaps by hand, looks soon; and yet a fleet that was started at once does not ask
+/// at once.
+const FIRST_POLL_WITHIN: Duration = Duration::from_secs(60);
+
+/// Devices that wait for the same maintenance window begin over so much of it, at most.
+const SPREAD_IN_WINDOW: Duration = Duration::from_secs(1800);
+
+/// What a poll found in place. While it is the same, there is nothing to be looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    suite: String,
+    files: Vec<Option<Stamp>>,
+}
+
+/// What the loop remembers from poll to poll; none of it is on the disk.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// What was in place when a poll last found all up to date.
+    all_done: Option<Seen>,
+    failures: u32,
+}
+
+/// How a poll ended.
+enum Polled {
+    /// Nothing can be done before the suite or the device changes.
+    AllDone(Seen),
+    /// Something waits for its time.
+    Waiting,
+    /// Something was done or could not be done.
+    Other { failed: bool },
+}
 
 /// Polls until it is told to end. A transaction that has begun is brought to its end first.
 pub(crate) async fn run(config: Arc<Config>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
-    tracing::info!("polling the suite {} every {} s", config.suite, config.poll_interval.as_secs());
     supervision::ready();
     let told_to_end = async {
         tokio::select! {
@@ -30,9 +66,31 @@ pub(crate) async fn run(config: Arc<Config>) -> Result<()> {
 
 async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) -> Result<()> {
     tokio::pin!(told_to_end);
+    // What an interruption left half-done is not left so until the first poll.
+    let recovering = Arc::clone(&config);
+    if let Err(error) = tokio::task::spawn_blocking(move || Agent::open(&recovering).map(drop)).await? {
+        tracing::error!("{error:#}");
+    }
+    let device = Device { root: config.root.clone(), scripts: config.scripts };
+    let slot = Slot::of(device.machine_id().as_ref(), chance());
+    let mut rounds = Rounds::default();
+    let mut wait = slot.within(config.poll_interval.min(FIRST_POLL_WITHIN));
+    tracing::info!(
+        "polling the suite {} every {} s, first in {} s",
+        config.suite,
+        config.poll_interval.as_secs(),
+        wait.as_secs()
+    );
     loop {
-        let this = Arc::clone(&config);
-        let mut polling = tokio::task::spawn_blocking(move || poll(&this));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = &mut told_to_end => {
+                supervision::stopping();
+                return Ok(());
+            }
+        }
+        let (this, all_done) = (Arc::clone(&config), rounds.all_done.take());
+        let mut polling = tokio::task::spawn_blocking(move || poll(&this, all_done));
         let (polled, is_last) = tokio::select! {
             polled = &mut polling => (polled?, false),
             () = &mut told_to_end => {
@@ -40,34 +98,99 @@ async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) 
                 (polling.await?, true)
             }
         };
-        if let Err(error) = polled {
-            tracing::error!("{error:#}");
-        }
+        wait = rounds.next_wait(polled, &config, slot);
         if is_last {
             return Ok(());
         }
-        tokio::select! {
-            () = tokio::time::sleep(config.poll_interval) => {}
-            () = &mut told_to_end => {
-                supervision::stopping();
-                return Ok(());
-            }
-        }
+        tracing::debug!("the next poll is in {} s", wait.as_secs());
     }
 }
 
+impl Rounds {
+    /// Takes down how a poll ended, and says how long to wait for the next.
+    fn next_wait(&mut self, polled: Result<Polled>, config: &Config, slot: Slot) -> Duration {
+        let now = Zoned::now();
+        let regular = slot.next(now.timestamp(), config.poll_interval);
+        let requested = match polled {
+            Ok(Polled::AllDone(seen)) => {
+                (self.all_done, self.failures) = (Some(seen), 0);
+                return regular;
+            }
+            Ok(Polled::Waiting) => {
+                self.failures = 0;
+                return until_opening(&config.policy.windows, &now, slot).map_or(regular, |wait| wait.min(regular));
+            }
+            Ok(Polled::Other { failed: false }) => {
+                self.failures = 0;
+                return regular;
+            }
+            Ok(Polled::Other { failed: true }) => None,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                error.downcast_ref::<SuiteError>().and_then(SuiteError::retry_after)
+            }
+        };
+        self.failures = self.failures.saturating_add(1);
+        after_failures(self.failures, config.poll_interval, requested, chance())
+    }
+}
+
+/// How long until this device's place in the next maintenance window; none while one is open.
+fn until_opening(windows: &Windows, now: &Zoned, slot: Slot) -> Option<Duration> {
+    let opening = windows.next_opening(now)?.to_zoned(now.time_zone().clone());
+    let until = Duration::try_from(opening.timestamp().duration_since(now.timestamp())).ok()?;
+    let length = Duration::try_from(windows.open_for(&opening)).ok()?;
+    // In its first half, so that there is time left.
+    (!until.is_zero()).then(|| until + slot.within((length / 2).min(SPREAD_IN_WINDOW)))
+}
+
+fn chance() -> u64 {
+    let mut bytes = [0; 8];
+    // Without any the fleet is spread by the machine-id alone.
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
 /// Each poll takes the device over for itself only, so that a person's command finds its turn in between.
-fn poll(config: &Config) -> Result<()> {
+fn poll(config: &Config, all_done: Option<Seen>) -> Result<Polled> {
     let mut agent = Agent::open(config)?;
+    let seen = agent.look()?;
+    if all_done.as_ref() == Some(&seen) {
+        tracing::debug!("nothing has changed");
+        return Ok(Polled::AllDone(seen));
+    }
+    let (mut did_anything, mut failed) = (false, false);
     for name in &config.packages {
         let packages = vec![WantedPackage { name: name.to_string(), version: None }];
         let update = Update { packages, suite: config.suite.to_string(), allow_downgrade: false };
         // One package that cannot be updated must not hold up the others.
         match agent.update(&UpdateDocument::Update(update), Origin::Polled) {
-            Ok(true) => tracing::info!("the update of {name} ended: {}", agent.state().name()),
+            Ok(true) => {
+                did_anything = true;
+                tracing::info!("the update of {name} ended: {}", agent.state().name());
+            }
             Ok(false) => {}
-            Err(error) => tracing::error!("{name}: {error:#}"),
+            Err(error) => {
+                failed = true;
+                tracing::error!("{name}: {error:#}");
+            }
         }
     }
-    Ok(())
+    agent.note_waiting()?;
+    Ok(match (did_anything || failed, &agent.waiting) {
+        (true, _) => Polled::Other { failed },
+        (false, Some(_)) => Polled::Waiting,
+        (false, None) => Polled::AllDone(agent.look()?),
+    })
+}
+
+impl Agent<'_> {
+    /// Asks the repository whether its suite has changed, and looks whether the device has.
+    fn look(&mut self) -> Result<Seen> {
+        let (_, suite) = self.fetch_suite(&self.config.suite)?;
+        // What is installed, what is remembered, and what apt knows of other sources.
+        let places = ["var/lib/dpkg/status", "var/lib/apt/lists"].map(|path| self.config.root.join(path));
+        let files = places.iter().chain([&self.places.memory]).map(|path| Stamp::of(path)).collect();
+        Ok(Seen { suite: suite.digest(), files })
+    }
 }

@@ -1,9 +1,17 @@
 //! The repository as the device sees it: fetched within bounds, believed only when signed.
 
 mod client;
+mod folder;
+mod http;
+mod kept;
+mod pace;
 mod packages;
+mod proxy;
 mod suite;
 
-pub(crate) use client::{Client, Credentials, FetchError};
+pub(crate) use client::{Client, FetchError};
+pub(crate) use http::{Credentials, Remote};
+pub(crate) use kept::KeptIndex;
 pub(crate) use packages::{PackageError, VerifiedPackage, verify_package};
-pub(crate) use suite::{Index, fetch_index};
+pub(crate) use proxy::{ProxyUrl, without_user_info};
+pub(crate) use suite::{Index, Suite, SuiteError};

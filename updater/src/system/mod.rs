@@ -1,15 +1,21 @@
 //! The only place that starts processes: dpkg, apt-get, systemctl, health commands.
 
 mod apt;
+mod bounded;
 mod dpkg;
 mod leftovers;
+mod machine;
+mod network;
+mod power;
 mod process;
 mod services;
 mod subvolume;
 
 pub(crate) use apt::simulate_install;
+pub(crate) use bounded::Stamp;
 pub(crate) use dpkg::{Dpkg, FrontendLock};
 pub(crate) use leftovers::end_marked_processes;
+pub(crate) use network::is_metered;
 pub(crate) use process::{Finished, ProcessError};
 pub(crate) use services::Services;
 pub(crate) use subvolume::{SubvolumeError, is_subvolume, remove_subvolume, snapshot_subvolume};

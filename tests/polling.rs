@@ -1,0 +1,183 @@
+//! `run`: what an idle poll costs, and when an update that was found is installed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+use end_to_end::hostile::{Fault, Request};
+use end_to_end::{Device, HostileServer, PackageKey, RepositoryCopy, Server, Source, run};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+/// A device on hi 0.1.0 whose server counts requests and may offer 0.2.0.
+struct Bench {
+    key: PackageKey,
+    server: Server,
+    copy: RepositoryCopy,
+    hostile: HostileServer,
+    device: Device,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let key = PackageKey::new();
+        let server = Server::start(&key);
+        server.publish(&Source::hi().build(&key));
+        let copy = RepositoryCopy::of(&server);
+        let hostile = HostileServer::serve(copy.path());
+        let device = Device::new(hostile.url(), &key);
+        device.install();
+        hostile.forget_requests();
+        Self { key, server, copy, hostile, device }
+    }
+
+    fn offer_next(&self) {
+        self.server.publish(&Source::hi().bumped("0.2.0").build(&self.key));
+        self.copy.refresh(&self.server);
+    }
+
+    fn configure(&self, extra: &str) {
+        self.device.configure(self.hostile.url(), &format!("poll-interval = 1\n{extra}"));
+    }
+
+    /// `run`, until the test ends it.
+    fn run(&self) -> Running {
+        let mut command = self.device.command(&["run"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Running { child, log }
+    }
+
+    fn downloads(&self) -> usize {
+        self.hostile.requests().iter().filter(|request| request.path.contains("/pool/")).count()
+    }
+}
+
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Running {
+    /// Reads the log up to a line with this text.
+    #[track_caller]
+    fn wait_for(&mut self, text: &str) {
+        let mut read = String::new();
+        while !read.contains(text) {
+            let before = read.len();
+            self.log.read_line(&mut read).unwrap();
+            assert!(read.len() > before, "it ended and did not say {text:?}:\n{read}");
+        }
+    }
+
+    /// Ends it as systemd would, and gives the rest of its log.
+    fn end(mut self) -> String {
+        kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+        let rest = std::io::read_to_string(self.log).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+        rest
+    }
+}
+
+/// What it costs to find nothing new: one question, one answer without a body, no program, no write.
+#[test]
+fn an_idle_poll_costs_one_answer_not_modified() {
+    let bench = Bench::new();
+    bench.configure("");
+    let running = bench.run();
+    bench.hostile.wait_for(3);
+    let state = || {
+        let list = "cd /var/lib/debfleet && find . -printf '%p %s %C@ %i\\n' | sort";
+        bench.device.root.shell(list).success()
+    };
+    let before = state();
+    bench.hostile.wait_for(8);
+    assert_eq!(state(), before, "an idle poll writes nothing and starts no program, whose output would be logged");
+    let log = running.end();
+    let release =
+        |status| Request { path: "/debian/dists/stable/InRelease".into(), range: None, authorization: None, status };
+    let requests = bench.hostile.requests();
+    assert!(requests.iter().all(|request| *request == release(304)), "{requests:?}\n{log}");
+}
+
+/// An answer "not modified" makes nothing fresh: a server that gives it for ever is found out when the Release expires.
+#[test]
+fn frozen_server_that_answers_not_modified() {
+    let bench = Bench::new();
+    bench.hostile.fault("InRelease", Fault::NeverModified);
+    bench.offer_next();
+    let checked = bench.device.updater(&["check"]).success();
+    assert!(checked.contains("up to date"), "the server hides the update as yet: {checked}");
+    let check = bench.device.command(&["check"]);
+    let mut later = Command::new("faketime");
+    later.args(["-f", "+3650d"]).arg(check.get_program()).args(check.get_args());
+    run(&mut later).fails(1, "expired");
+    bench.hostile.mend();
+    assert!(bench.device.updater(&["check"]).success().contains("0.2.0-1 is available"));
+}
+
+#[test]
+fn a_kept_index_that_was_changed_on_the_disk_is_not_believed() {
+    let bench = Bench::new();
+    bench.offer_next();
+    bench.device.updater(&["check"]).success();
+    let index = bench.device.root.path().join("var/lib/debfleet/index/stable");
+    for entry in index.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        let content = std::fs::read(&path).unwrap();
+        let half = String::from_utf8_lossy(&content).replace("Date: ", "Date:  ").into_bytes();
+        end_to_end::debian_root::put(&path, if half == content { &content[..content.len() / 2] } else { &half });
+    }
+    bench.hostile.forget_requests();
+    assert!(bench.device.updater(&["check"]).success().contains("0.2.0-1 is available"));
+    let statuses: Vec<u16> = bench.hostile.requests().iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [200, 200], "both files are fetched again");
+}
+
+/// An hour that is not now, on any day.
+fn another_hour() -> String {
+    let hour = run(Command::new("date").arg("+%-H")).success();
+    let hour: u32 = hour.trim().parse().unwrap();
+    format!("windows = [\"{:02}:00-{:02}:00\"]", (hour + 11) % 24, (hour + 12) % 24)
+}
+
+#[test]
+fn outside_of_a_window_an_update_is_brought_here_and_waits() {
+    let bench = Bench::new();
+    bench.offer_next();
+    bench.configure(&another_hour());
+    let mut running = bench.run();
+    running.wait_for("hi 0.2.0-1 waits for the maintenance window that opens at ");
+    bench.hostile.wait_for(bench.hostile.requests().len() + 3);
+    let log = running.end();
+    assert!(!log.contains("waits for"), "it is told once:\n{log}");
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.1.0");
+    assert_eq!(bench.downloads(), 1);
+    let waiting = bench.device.status()["waiting"].as_str().unwrap().to_owned();
+    assert!(waiting.starts_with("hi 0.2.0-1 waits for the maintenance window"), "{waiting}");
+
+    bench.configure("windows = [\"00:00-24:00\"]");
+    let mut running = bench.run();
+    running.wait_for("the update of hi ended: committed");
+    running.end();
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
+    assert_eq!(bench.downloads(), 1, "what was brought here is not downloaded again");
+    assert!(bench.device.status()["waiting"].is_null());
+}
+
+#[test]
+fn an_update_waits_for_power_and_for_a_free_network_but_not_when_it_is_asked_for() {
+    let bench = Bench::new();
+    bench.offer_next();
+    for (name, value) in [("type", "Battery"), ("status", "Discharging"), ("capacity", "19")] {
+        bench.device.root.write(&format!("sys/class/power_supply/BAT0/{name}"), value.as_bytes());
+    }
+    bench.configure("metered = \"always\"");
+    let mut running = bench.run();
+    running.wait_for("hi 0.2.0-1 waits for the battery to be charged");
+    bench.device.root.write("sys/class/power_supply/BAT0/capacity", b"20");
+    running.wait_for("hi 0.2.0-1 waits for a network that is not metered");
+    running.end();
+    assert_eq!(bench.downloads(), 0);
+    bench.device.install();
+    assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
+}

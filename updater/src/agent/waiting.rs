@@ -1,0 +1,98 @@
+//! Updates that the poll found and that may not be installed yet.
+
+use super::Agent;
+use crate::config::Config;
+use crate::policy::{Facts, Metered, Obstacle, obstacle};
+use crate::repository::Client;
+use crate::system::is_metered;
+use crate::transaction::Transaction;
+use anyhow::{Context, Result};
+use debian_formats::{PackageName, Version};
+use jiff::Zoned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+/// What waits and what for: written when it changes, for `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Waiting {
+    packages: BTreeMap<PackageName, Version>,
+    obstacle: Obstacle,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let packages: Vec<String> = self.packages.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        write!(f, "{} waits for ", packages.join(", "))?;
+        match self.obstacle {
+            Obstacle::Battery => f.write_str("the battery to be charged"),
+            Obstacle::MeteredNetwork => f.write_str("a network that is not metered"),
+            Obstacle::Window { opens: Some(opens) } => {
+                write!(
+                    f,
+                    "the maintenance window that opens at {}",
+                    opens.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z")
+                )
+            }
+            Obstacle::Window { opens: None } => f.write_str("a maintenance window; none opens in the next two weeks"),
+        }
+    }
+}
+
+impl Waiting {
+    /// What waits according to the last poll.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
+}
+
+impl Agent<'_> {
+    /// Whether an update that the poll found has to wait; if so, it is brought here meanwhile where that is allowed.
+    pub(super) fn must_wait(&mut self, client: &Client, transaction: &Transaction) -> Result<bool> {
+        let policy = &self.config.policy;
+        let facts = Facts {
+            battery: self.device.battery(),
+            is_metered: match policy.metered {
+                Metered::Auto => is_metered(&self.device, &self.places.log),
+                Metered::Never => false,
+                Metered::Always => true,
+            },
+            is_downloaded: transaction.packages.iter().all(|planned| self.downloads.has(planned)),
+        };
+        let Some(obstacle) = obstacle(policy, facts, &Zoned::now()) else { return Ok(false) };
+        let packages = transaction.packages.iter().map(|planned| (planned.name.clone(), planned.to.clone()));
+        self.ahead.extend(transaction.packages.iter().map(|planned| planned.sha256.clone()));
+        self.waiting.get_or_insert_with(|| Waiting { packages: BTreeMap::new(), obstacle }).packages.extend(packages);
+        if obstacle.allows_download(facts) && !facts.is_downloaded {
+            let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
+            for planned in &transaction.packages {
+                tracing::info!("downloading {} {} ({} bytes) ahead", planned.name, planned.to, planned.size);
+                self.downloads.fetch_ahead(client, planned, keys, &self.config.required_signatures)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells of what waits, once when it changes, and removes what waited before. Nothing is written where nothing changed.
+    pub(super) fn note_waiting(&self) -> Result<()> {
+        self.downloads.clear_ahead(&self.ahead)?;
+        let before = Waiting::read(&self.places.waiting);
+        match &self.waiting {
+            Some(waiting) if before.as_ref() != Some(waiting) => {
+                tracing::info!("{waiting}");
+                let json = serde_json::to_vec(waiting).context("could not write down what waits")?;
+                durable_files::replace(&self.places.waiting, &json, 0o600)?;
+            }
+            None if self.places.waiting.exists() => durable_files::remove(&self.places.waiting)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// What waits on this device, in words.
+pub(super) fn waiting(config: &Config) -> Option<String> {
+    Waiting::read(&super::Places::of(config).waiting).map(|waiting| waiting.to_string())
+}
