@@ -21,6 +21,12 @@ pub struct UpdatePolicy {
     /// A Debian version; once this package is committed, nothing below it may be installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback_floor: Option<String>,
+    /// Whether the device boots before the new version is tried.
+    #[serde(skip_serializing_if = "Reboot::is_never")]
+    pub reboot: Reboot,
+    /// A shell command of the installed version; unless it exits with 0, the version is not replaced now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inhibit: Option<String>,
     /// All must pass before the update is committed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthCheck>,
@@ -28,20 +34,52 @@ pub struct UpdatePolicy {
 
 impl Default for UpdatePolicy {
     fn default() -> Self {
-        Self { state: Vec::new(), commit_timeout: 300, rollback_floor: None, health: Vec::new() }
+        Self {
+            state: Vec::new(),
+            commit_timeout: 300,
+            rollback_floor: None,
+            reboot: Reboot::Never,
+            inhibit: None,
+            health: Vec::new(),
+        }
     }
 }
 
-/// One health check; exactly one of `command` and `unit`.
+/// Whether a new version needs a boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reboot {
+    /// It is tried at once.
+    #[default]
+    Never,
+    /// If a maintainer script asked for it, as Debian's do: `/run/reboot-required` is there.
+    IfNeeded,
+    /// Always.
+    Always,
+}
+
+impl Reboot {
+    fn is_never(&self) -> bool {
+        *self == Self::Never
+    }
+}
+
+/// One health check; exactly one of `command`, `unit` and `http`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HealthCheck {
     /// A shell command that exits with 0 when all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
-    /// A systemd unit that must be active.
+    /// A systemd unit that must be active, and stay so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// A URL that must answer a GET with a status from 200 to 399.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// How long the unit must stay active without being started again.
+    #[serde(default = "default_hold", skip_serializing_if = "is_default_hold")]
+    pub hold: u64,
     /// How long one attempt may take.
     #[serde(default = "default_timeout")]
     pub timeout: u64,
@@ -51,6 +89,15 @@ pub struct HealthCheck {
     /// How many attempts before the check has failed.
     #[serde(default = "default_attempts")]
     pub attempts: u32,
+}
+
+fn default_hold() -> u64 {
+    10
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_default_hold(hold: &u64) -> bool {
+    *hold == default_hold()
 }
 
 fn default_timeout() -> u64 {
@@ -72,6 +119,8 @@ pub enum HealthProbe<'a> {
     Command(&'a str),
     /// Look whether this unit is active.
     Unit(&'a str),
+    /// Fetch this URL.
+    Http(&'a str),
 }
 
 /// An update.toml that cannot be obeyed.
@@ -81,8 +130,16 @@ pub enum PolicyError {
     #[error("{0}")]
     Syntax(String),
     /// A health check with no probe, or with two.
-    #[error("health check {0}: give exactly one of `command` and `unit`")]
+    #[error("health check {0}: give exactly one of `command`, `unit` and `http`")]
     Probe(usize),
+    /// Not a URL of HTTP.
+    #[error("health check {index}: http {url:?} must begin with http:// or https://")]
+    Url {
+        /// Which check, from 1.
+        index: usize,
+        /// As it is written.
+        url: String,
+    },
     /// A number that makes no sense.
     #[error("{key} must be from {least} to {most}")]
     Range {
@@ -117,11 +174,17 @@ impl UpdatePolicy {
     pub fn check(&self) -> Result<(), PolicyError> {
         in_range("commit-timeout", self.commit_timeout, 1, 7 * DAY)?;
         for (index, check) in self.health.iter().enumerate() {
-            check.probe().ok_or(PolicyError::Probe(index + 1))?;
+            let probe = check.probe().ok_or(PolicyError::Probe(index + 1))?;
+            if let HealthProbe::Http(url) = probe
+                && !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme) && url.len() > scheme.len())
+            {
+                return Err(PolicyError::Url { index: index + 1, url: url.to_owned() });
+            }
             let key = |name: &str| format!("health check {}: {name}", index + 1);
             in_range(&key("timeout"), check.timeout, 1, DAY)?;
             in_range(&key("interval"), check.interval, 0, DAY)?;
             in_range(&key("attempts"), check.attempts.into(), 1, 10_000)?;
+            in_range(&key("hold"), check.hold, 0, DAY)?;
         }
         for path in &self.state {
             let parts: Vec<&str> = path.split('/').skip(1).collect();
@@ -138,12 +201,13 @@ impl UpdatePolicy {
 }
 
 impl HealthCheck {
-    /// What to look at; none if the check names no probe, or both.
+    /// What to look at; none if the check names no probe, or several.
     #[must_use]
     pub fn probe(&self) -> Option<HealthProbe<'_>> {
-        match (&self.command, &self.unit) {
-            (Some(command), None) => Some(HealthProbe::Command(command)),
-            (None, Some(unit)) => Some(HealthProbe::Unit(unit)),
+        match (&self.command, &self.unit, &self.http) {
+            (Some(command), None, None) => Some(HealthProbe::Command(command)),
+            (None, Some(unit), None) => Some(HealthProbe::Unit(unit)),
+            (None, None, Some(url)) => Some(HealthProbe::Http(url)),
             _ => None,
         }
     }
@@ -159,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_policy_survives_the_round_trip() {
-        let text = "state = [\"/var/lib/hi\"]\ncommit-timeout = 60\nrollback-floor = \"0.1.0-1\"\n\n\
+        let text = "state = [\"/var/lib/hi\"]\ncommit-timeout = 60\nrollback-floor = \"0.1.0-1\"\n\
+                    reboot = \"if-needed\"\ninhibit = \"lamp-is-on\"\n\n\
                     [[health]]\ncommand = \"hi\"\ntimeout = 5\ninterval = 1\nattempts = 2\n";
         let policy = UpdatePolicy::parse(text).unwrap();
         assert_eq!(policy.to_toml().unwrap(), text);
@@ -182,6 +247,8 @@ mod tests {
             "[[health]]\ntimeout = 3",
             "[[health]]\ncommand = \"a\"\nunit = \"b\"",
             "[[health]]\ncommand = \"a\"\nattempts = 0",
+            "[[health]]\nhttp = \"file:///etc/shadow\"",
+            "reboot = \"perhaps\"",
             "unknown = 1",
         ] {
             assert!(UpdatePolicy::parse(bad).is_err(), "{bad}");

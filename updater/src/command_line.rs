@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[command(
     name = "debfleet-updater",
     version,
-    after_help = "Exit codes:\n  0  done, or nothing to do\n  1  failed; nothing was changed\n  2  wrong usage\n  3  the new version did not work and was rolled back\n  4  a rollback could not be completed; see `status`"
+    after_help = "Exit codes:\n  0  done, or nothing to do\n  1  failed; nothing was changed\n  2  wrong usage\n  3  the new version did not work and was rolled back\n  4  the device may be in between: see `status`, and try `recover`\n  5  postponed: the installed version says not now"
 )]
 pub(crate) struct CommandLine {
     /// The configuration file
@@ -43,7 +43,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
-    /// Put back what was there before the last committed update
+    /// Take the version on trial as it is, without waiting for its health checks
+    Commit,
+    /// Put back what was there before the version on trial, or before the last committed update
     Rollback,
     /// Say where this device stands, and why the last failed update failed
     Status {
@@ -51,8 +53,33 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List what was tried on this device, the newest first
+    History {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell in plain words what happened in an attempt, and why
+    Explain {
+        /// Which, as `history` numbers them; 1 is the newest
+        #[arg(default_value_t = 1)]
+        number: usize,
+    },
     /// Poll the suite and keep the configured packages up to date
     Run,
-    /// End what a power cut or a kill left half-done; every other command does so first
-    Recover,
+    /// End what a power cut or a kill left half-done; every command that changes something does so first
+    Recover {
+        /// Early in the boot: put files back, and leave trials to the service that starts later
+        #[arg(long)]
+        at_boot: bool,
+    },
+    /// Bring one package up to date, as `run` does
+    #[command(hide = true)]
+    Poll {
+        /// Its name
+        package: String,
+    },
+    /// Say whether this program can read its configuration and reach its repository; changes nothing
+    #[command(hide = true)]
+    SelfCheck,
 }

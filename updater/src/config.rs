@@ -93,6 +93,8 @@ fn default_min_battery() -> u8 {
 /// told, also where a keyring is broken.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// Where it was read from, absolute.
+    pub(crate) path: PathBuf,
     /// How the repository is reached.
     pub(crate) remote: Remote,
     pub(crate) suite: SuiteName,
@@ -150,6 +152,7 @@ impl Config {
             problem: error.to_string(),
         })?;
         Ok(Self {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             remote: Remote::default(),
             suite,
             packages: Vec::new(),
@@ -223,6 +226,7 @@ impl Config {
             return Err(value("state-dir", "must be an absolute path"));
         }
         Ok(Self {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             remote: Remote { base: repository, ca: raw.ca, credentials, proxy, rate_limit },
             suite: raw.suite,
             packages: raw.packages,

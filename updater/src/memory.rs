@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[serde(rename_all = "kebab-case", default)]
 struct Facts {
     /// The newest Release Date accepted for each suite.
     newest_release: BTreeMap<SuiteName, Timestamp>,
@@ -25,11 +25,28 @@ struct Facts {
     left_behind: BTreeMap<PackageName, BTreeSet<String>>,
     /// SHA-256 of the databases that others change too, when the last transaction was committed.
     committed_databases: Option<String>,
+    /// When the transaction began that was committed last.
+    last_committed: Option<Timestamp>,
+    /// How often a version was interrupted on its way, without a word about the version itself.
+    interrupted: BTreeMap<PackageName, Interruptions>,
+    /// What a later version of the updater noted here: kept for the day when it comes back.
+    #[serde(flatten)]
+    of_later_versions: BTreeMap<String, serde_json::Value>,
 }
 
 /// So many packages may have changed what they did not declare, and each so many paths.
 const MAX_PACKAGES: usize = 100;
 const MAX_LEFT_BEHIND: usize = 200;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Interruptions {
+    version: String,
+    times: u32,
+}
+
+/// A version that is interrupted as often as this may itself be what cuts the power.
+const MAX_INTERRUPTIONS: u32 = 3;
 
 /// The facts and where they are kept.
 #[derive(Debug)]
@@ -149,6 +166,30 @@ impl Memory {
         })
     }
 
+    /// Remembers that a version was interrupted. One that never gets to its end counts as one that does not work.
+    pub(crate) fn note_interrupted(&mut self, package: &PackageName, version: &Version) -> Result<(), MemoryError> {
+        self.change(|facts| {
+            let version = version.as_str();
+            let known = facts.interrupted.remove(package).filter(|known| known.version == version);
+            let times = known.map_or(0, |known| known.times).saturating_add(1);
+            if times >= MAX_INTERRUPTIONS {
+                facts.rolled_back.entry(package.clone()).or_default().insert(version.to_owned());
+            } else {
+                facts.interrupted.insert(package.clone(), Interruptions { version: version.to_owned(), times });
+            }
+        })
+    }
+
+    /// Whether the transaction that began then was committed, and is the last one that was.
+    pub(crate) fn is_last_committed(&self, began: Timestamp) -> bool {
+        self.facts.last_committed == Some(began)
+    }
+
+    /// Remembers the transaction that was committed last.
+    pub(crate) fn note_committed(&mut self, began: Timestamp) -> Result<(), MemoryError> {
+        self.change(|facts| facts.last_committed = Some(began))
+    }
+
     /// A version that works after all is no longer held back.
     pub(crate) fn forget_rolled_back(&mut self, package: &PackageName, version: &Version) -> Result<(), MemoryError> {
         self.change(|facts| {
@@ -156,6 +197,7 @@ impl Memory {
                 versions.remove(version.as_str());
             }
             facts.rolled_back.retain(|_, versions| !versions.is_empty());
+            facts.interrupted.remove(package);
         })
     }
 
@@ -221,6 +263,31 @@ mod tests {
         let memory = Memory::open(&path);
         assert_eq!(memory.rollback_floor(&hi).unwrap().as_str(), "2.0");
         assert_eq!(memory.newest_release(&stable), Some(time(20)));
+    }
+
+    #[test]
+    fn a_version_that_is_interrupted_again_and_again_is_held_back_and_another_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut memory = Memory::open(&folder.path().join("memory.json"));
+        let hi: PackageName = "hi".parse().unwrap();
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        for expected in [false, false, true] {
+            memory.note_interrupted(&hi, &version("2")).unwrap();
+            assert_eq!(memory.was_rolled_back(&hi, &version("2")), expected);
+        }
+        memory.note_interrupted(&hi, &version("3")).unwrap();
+        assert!(!memory.was_rolled_back(&hi, &version("3")));
+    }
+
+    /// The updater itself may be rolled back, and come back later.
+    #[test]
+    fn what_a_later_version_noted_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory.json");
+        durable_files::replace(&path, br#"{"moon-phase":"full"}"#, 0o600).unwrap();
+        let mut memory = Memory::open(&path);
+        memory.note_committed(Timestamp::UNIX_EPOCH).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("moon-phase"));
     }
 
     #[test]

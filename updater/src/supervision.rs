@@ -3,6 +3,8 @@
 
 use sd_notify::NotifyState;
 use std::convert::Infallible;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// It polls from now on.
 pub(crate) fn ready() {
@@ -25,6 +27,31 @@ pub(crate) async fn keep_alive() -> Infallible {
         ticks.tick().await;
         tell(NotifyState::Watchdog);
     }
+}
+
+/// When the step under way must have ended.
+static STEP_ENDS: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Says how long the step that begins now may take at most. When it takes longer, something hangs that no time limit
+/// of its own reached; then the watchdog is not fed any more, and the service manager ends this process.
+pub(crate) fn step_may_take(time: Duration) {
+    *STEP_ENDS.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(time);
+}
+
+/// Feeds the watchdog of a transaction as long as its steps end in time.
+pub(crate) fn watch_steps() {
+    let Some(interval) = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero()) else { return };
+    std::thread::spawn(move || {
+        loop {
+            let ends = *STEP_ENDS.lock().unwrap_or_else(PoisonError::into_inner);
+            if ends.is_some_and(|ends| Instant::now() > ends) {
+                tracing::error!("a step of the update hangs; the watchdog ends it, and the recovery follows");
+                return;
+            }
+            tell(NotifyState::Watchdog);
+            std::thread::sleep(interval / 3);
+        }
+    });
 }
 
 fn tell(state: NotifyState<'_>) {

@@ -1,11 +1,12 @@
 //! How each action of the state machine is performed.
 
-use super::Agent;
+use super::{Agent, Moment, Starting};
+use crate::history::{Ended, Entry};
 use crate::repository::{Client, VerifiedPackage};
 use crate::snapshot::{self, Captured, is_part_of_the_system};
-use crate::stages::{check_health, scope_of, units_of};
-use crate::system::{end_marked_processes, simulate_install};
-use crate::transaction::{Failure, Outcome, State, Transaction};
+use crate::stages::{scope_of, units_of};
+use crate::system::simulate_install;
+use crate::transaction::{Cause, Failure, Outcome, State, Transaction};
 use anyhow::{Context, Result, bail};
 use debian_formats::checksums::sha256_hex;
 use jiff::Timestamp;
@@ -85,23 +86,8 @@ impl Agent<'_> {
         Ok(snapshot::flush(&self.device.root, &manifest)?)
     }
 
-    pub(super) fn check_health(&mut self) -> Result<()> {
-        tracing::info!("checking health");
-        let mark = self.mark()?;
-        check_health(&self.verified, &self.device, &self.services, &self.places.log, &mark)
-            .map_err(anyhow::Error::msg)?;
-        // Noted before the commit: a second start must not take somebody else's later change for ours.
-        let databases = self.shared_databases_hash()?;
-        for package in &self.verified {
-            if let Some(floor) = package.rollback_floor() {
-                self.memory.propose_rollback_floor(package.control().package(), floor)?;
-            }
-        }
-        Ok(self.memory.note_committed_databases(databases)?)
-    }
-
     pub(super) fn restore(&mut self) -> Result<()> {
-        end_marked_processes(&self.mark()?);
+        self.end_leftovers()?;
         if self.dpkg_lock.is_none() {
             self.dpkg_lock = Some(self.dpkg.wait_for_lock(RESTORE_LOCK_WAIT)?);
         }
@@ -119,7 +105,11 @@ impl Agent<'_> {
         // Also what only the new version brought: its unit file goes, and its processes must not stay.
         self.services.stop(&self.services.running_among(&manifest.units));
         snapshot::restore(&self.device.root, &self.places.snapshot, &manifest)?;
-        self.services.reload_and_start(&manifest.active_units);
+        let starting = match self.moment {
+            Moment::Boot => Starting::InTheirTurn,
+            Moment::Running => Starting::Now,
+        };
+        self.services.reload_and_start(&manifest.active_units, starting);
         let left_behind =
             snapshot::changed_outside(&self.device.root, &self.places.snapshot, &self.config.state_dir, &manifest);
         self.remember_to_copy_away(&manifest.transaction, &left_behind);
@@ -141,11 +131,14 @@ impl Agent<'_> {
     /// What follows from the end of a transaction. Repeated at every start, so that a power cut loses none of it.
     pub(super) fn settle(&mut self) -> Result<()> {
         // First what makes room for the rest, should the disk be full.
-        if !matches!(self.journal.state(), State::Abandoned { .. }) {
+        if !matches!(self.journal.state(), State::Abandoned { .. } | State::Postponed { .. }) {
             self.downloads.clear().context("could not remove the downloads")?;
         }
+        self.places.forget_wish()?;
         match self.journal.state().clone() {
             State::Committed { transaction } => {
+                self.memory.note_committed(transaction.began)?;
+                self.note_history(Entry::new(&transaction, Timestamp::now(), Ended::Committed))?;
                 for package in &transaction.packages {
                     self.memory.forget_rolled_back(&package.name, &package.to)?;
                     self.memory.confirm_rollback_floor(&package.name)?;
@@ -156,10 +149,17 @@ impl Agent<'_> {
                     tracing::warn!("the snapshot keeps more than it needs: {error}");
                 }
             }
-            State::RolledBack { transaction, .. } => {
+            State::RolledBack { transaction, reason, cause } => {
                 snapshot::discard(&self.places.snapshot)?;
+                let told = self.journal.last_failure().map(|failure| failure.left_behind.clone()).unwrap_or_default();
+                let entry = Entry::new(&transaction, Timestamp::now(), Ended::RolledBack).because(&reason, &told);
+                let is_new = self.note_history(entry)?;
                 for package in &transaction.packages {
-                    self.memory.note_rolled_back(&package.name, &package.to)?;
+                    match cause {
+                        Cause::Interrupted if is_new => self.memory.note_interrupted(&package.name, &package.to)?,
+                        Cause::Interrupted => {}
+                        Cause::Failed | Cause::ByHand => self.memory.note_rolled_back(&package.name, &package.to)?,
+                    }
                     self.memory.drop_proposed_floor(&package.name)?;
                     // Back at the version before: what was before that one is not known any more.
                     if self.memory.previous(&package.name) == package.from.as_ref() {
@@ -167,7 +167,15 @@ impl Agent<'_> {
                     }
                 }
             }
-            State::Abandoned { transaction, reason } => {
+            state @ (State::Abandoned { .. } | State::Postponed { .. }) => {
+                let outcome =
+                    if matches!(state, State::Postponed { .. }) { Outcome::Postponed } else { Outcome::Abandoned };
+                let (State::Abandoned { transaction, reason } | State::Postponed { transaction, reason }) = state
+                else {
+                    return Ok(());
+                };
+                let entry = Entry::new(&transaction, Timestamp::now(), outcome.into());
+                self.note_history(entry.because(&reason, &[]))?;
                 // An older snapshot, of a transaction that was committed, stays: one may still go back to it.
                 let ours = snapshot::load(&self.places.snapshot)?.is_none_or(|kept| kept.transaction == transaction);
                 if ours {
@@ -177,13 +185,17 @@ impl Agent<'_> {
                 if !known {
                     let transaction = Some(transaction);
                     let at = Timestamp::now();
-                    let outcome = Outcome::Abandoned;
                     self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Adds to the history; false if it was there already.
+    fn note_history(&self, entry: Entry) -> Result<bool> {
+        Ok(self.history.add(entry)?)
     }
 
     pub(super) fn shared_databases_hash(&self) -> Result<Option<String>> {

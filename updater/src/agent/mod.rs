@@ -1,22 +1,32 @@
 //! The one place that sees everything: it drives the state machine and performs its actions.
 
 mod actions;
+mod explain;
+pub(crate) mod own_unit;
 mod planning;
 mod report;
 mod run;
+mod safe_state;
+mod trial;
 mod waiting;
 
+pub(crate) use explain::{explain, history, lines as history_lines};
 pub(crate) use report::status;
-pub(crate) use run::run;
+pub(crate) use run::{newest, run};
+pub(crate) use trial::self_check;
 
 use crate::config::Config;
+use crate::history::{Ended, Entry, History};
 use crate::memory::Memory;
 use crate::policy::MachineId;
 use crate::repository::{Client, Suite, VerifiedPackage};
 use crate::snapshot;
-use crate::stages::{Downloads, Refusal};
-use crate::system::{Device, Dpkg, FrontendLock, Services, end_marked_processes};
-use crate::transaction::{Action, Event, Failure, Journal, Outcome, State, transition};
+use crate::stages::{Downloads, Refusal, Wish};
+use crate::supervision;
+use crate::system::{
+    Device, Dpkg, FrontendLock, Services, Starting, current_boot, end_marked_processes, end_rest_of_unit,
+};
+use crate::transaction::{Action, Event, Failure, Journal, JournalError, Outcome, State, Transaction, transition};
 use anyhow::{Context, Result, bail};
 use debian_formats::openpgp::Keyring;
 use durable_files::Lock;
@@ -25,11 +35,20 @@ use jiff::Timestamp;
 use report::{CheckReport, PackageCheck};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 use waiting::Waiting;
 
+/// The highest exit code that the commands have; `--help` says what each means.
+pub(crate) const LAST_EXIT_CODE: u8 = 5;
+
 /// Where the agent keeps its files.
-struct Places {
+pub(crate) struct Places {
     journal: PathBuf,
+    history: PathBuf,
+    /// What a person wishes of a version on trial.
+    wish: PathBuf,
+    /// A copy of this program that no update touches.
+    recovery: PathBuf,
     memory: PathBuf,
     snapshot: PathBuf,
     downloads: PathBuf,
@@ -43,10 +62,13 @@ struct Places {
 }
 
 impl Places {
-    fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let place = |name: &str| config.state_dir.join(name);
         Self {
             journal: place("journal"),
+            history: place("history.json"),
+            wish: place("wish"),
+            recovery: place("recovery"),
             memory: place("memory.json"),
             snapshot: place("snapshot"),
             downloads: place("downloads"),
@@ -67,11 +89,26 @@ pub(crate) enum Origin {
     Polled,
 }
 
-/// The device is neither on the old version nor on the new one.
+/// When an agent takes the device over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Early in the boot: files can be put back, and nothing else runs yet.
+    Boot,
+    /// Any time later.
+    Running,
+}
+
+/// The device may be neither on the old version nor on the new one.
 #[derive(Debug, thiserror::Error)]
-#[error("the last update could not be rolled back: {reason}")]
-pub(crate) struct CouldNotRollBack {
+#[error("the last update is unfinished, or could not be rolled back: {reason}")]
+pub(crate) struct InBetween {
     reason: String,
+}
+
+impl InBetween {
+    pub(crate) fn new(reason: String) -> Self {
+        Self { reason }
+    }
 }
 
 /// The agent of one device, alone in its state folder while it lives.
@@ -81,7 +118,9 @@ pub(crate) struct Agent<'a> {
     device: Device,
     dpkg: Dpkg,
     services: Services,
+    moment: Moment,
     journal: Journal,
+    history: History,
     memory: Memory,
     downloads: Downloads,
     /// Where packages are taken from, if not from the configured repository.
@@ -106,18 +145,21 @@ pub(crate) struct Agent<'a> {
 
 impl<'a> Agent<'a> {
     /// Takes the device over; first it ends what an interruption left half-done.
-    pub(crate) fn open(config: &'a Config) -> Result<Self> {
+    pub(crate) fn open(config: &'a Config, moment: Moment) -> Result<Self> {
         let places = Places::of(config);
         durable_files::create_dir(&config.state_dir, 0o700)?;
         let alone = Lock::acquire(&config.state_dir.join("lock"))
             .context("another debfleet-updater is at work on this device")?;
         let device = Device { root: config.root.clone(), scripts: config.scripts };
+        let memory = Memory::open(&places.memory);
         let mut agent = Self {
             config,
             dpkg: Dpkg::new(device.clone(), places.log.clone()),
             services: Services::new(&device, places.log.clone()),
-            journal: Journal::open(&places.journal)?,
-            memory: Memory::open(&places.memory),
+            moment,
+            journal: safe_state::open_journal(&places, &memory)?,
+            history: History::new(places.history.clone()),
+            memory,
             downloads: Downloads::new(places.downloads.clone(), places.ahead.clone(), &config.root),
             folder: None,
             machine: device.machine_id(),
@@ -135,12 +177,16 @@ impl<'a> Agent<'a> {
         if !agent.journal.state().is_at_rest() {
             tracing::warn!("the last update was interrupted in the state {}", agent.journal.state().name());
             // A dpkg that outlived a killed updater must not go on writing.
-            end_marked_processes(&agent.mark()?);
+            agent.end_leftovers()?;
         }
-        agent.drive(Event::Interrupted)?;
+        let boot = current_boot();
+        agent.drive(match moment {
+            Moment::Boot => Event::Booted(boot),
+            Moment::Running => Event::Started(boot),
+        })?;
         agent.memory.demand_readable()?;
         if let State::Stuck { reason, .. } = agent.journal.state() {
-            bail!(CouldNotRollBack { reason: reason.clone() });
+            bail!(InBetween::new(reason.clone()));
         }
         Ok(agent)
     }
@@ -170,6 +216,14 @@ impl<'a> Agent<'a> {
 
     /// Carries out an update document. Gives whether anything was to be done; the state says how it ended.
     pub(crate) fn update(&mut self, document: &UpdateDocument, origin: Origin) -> Result<bool> {
+        let Some((client, transaction)) = self.prepare(document, origin)? else { return Ok(false) };
+        self.places.forget_wish()?;
+        self.drive_with(Event::Plan(transaction), Some(&client))?;
+        Ok(true)
+    }
+
+    /// Plans an update document, and changes nothing; none if there is nothing to do now. Why it is refused is noted.
+    fn prepare(&mut self, document: &UpdateDocument, origin: Origin) -> Result<Option<(Client, Transaction)>> {
         let UpdateDocument::Update(update) = document;
         if !self.is_settled {
             bail!("the records of the last update could not be completed; the next start does that");
@@ -180,31 +234,17 @@ impl<'a> Agent<'a> {
             }
             planned => Ok(planned),
         });
-        match planned {
-            Ok(None) => Ok(false),
-            Ok(Some((client, transaction))) => {
-                self.drive_with(Event::Plan(transaction), Some(&client))?;
-                Ok(true)
-            }
-            Err(error) => {
-                let reason = format!("{error:#}");
-                let failure = Failure {
-                    at: Timestamp::now(),
-                    outcome: Outcome::Refused,
-                    reason,
-                    transaction: None,
-                    left_behind: Vec::new(),
-                };
-                self.journal.note_failure(failure)?;
-                Err(error)
-            }
+        if let Err(error) = &planned {
+            let (at, outcome, reason) = (Timestamp::now(), Outcome::Refused, format!("{error:#}"));
+            self.journal.note_failure(Failure { at, outcome, reason, transaction: None, left_behind: Vec::new() })?;
         }
+        planned
     }
 
     /// Puts back what was there before the last committed transaction.
     pub(crate) fn roll_back(&mut self) -> Result<()> {
         match self.state() {
-            State::Committed { .. } | State::Abandoned { .. } => {}
+            State::Committed { .. } | State::Abandoned { .. } | State::Postponed { .. } => {}
             State::RolledBack { .. } => bail!("there is nothing to roll back: the last update was rolled back already"),
             _ => bail!("there is nothing to roll back: this device made no update yet"),
         }
@@ -236,6 +276,18 @@ impl<'a> Agent<'a> {
 
     /// Feeds events to the table until nothing is left to do. Each state is durable before its action begins.
     fn drive_with(&mut self, event: Event, client: Option<&Client>) -> Result<()> {
+        let driven = self.drive_to_rest(event, client);
+        match driven {
+            // The agent's own records failed in the middle: what was begun is not ended.
+            Err(error) if !self.journal.state().is_at_rest() => {
+                let reason = format!("{error:#}; `debfleet-updater recover` ends it, as does the next start");
+                Err(InBetween::new(reason).into())
+            }
+            other => other,
+        }
+    }
+
+    fn drive_to_rest(&mut self, event: Event, client: Option<&Client>) -> Result<()> {
         let mut next = Some(event);
         while let Some(event) = next.take() {
             let (state, action) = transition(self.journal.state().clone(), event)?;
@@ -257,12 +309,18 @@ impl<'a> Agent<'a> {
             Ok(()) => event,
             Err(error) => Event::Failed(format!("{error:#}")),
         };
+        supervision::step_may_take(self.longest(action));
+        let failed = |error: anyhow::Error| Event::Failed(format!("{error:#}"));
         Ok(Some(match action {
             Action::Download => outcome(self.download(client), Event::Verified),
-            Action::TakeSnapshot => outcome(self.take_snapshot(), Event::SnapshotTaken),
+            Action::TakeSnapshot => match self.inhibited()? {
+                Some(reason) => Event::Inhibited(reason),
+                None => outcome(self.take_snapshot(), Event::SnapshotTaken),
+            },
             Action::AnnounceInstall => Event::InstallStarts,
-            Action::Install => outcome(self.install(), Event::Installed),
-            Action::CheckHealth => outcome(self.check_health(), Event::Healthy),
+            Action::Install => self.install().and_then(|()| self.after_install()).unwrap_or_else(failed),
+            Action::Reboot => return self.reboot(),
+            Action::CheckHealth => self.check_health().unwrap_or_else(failed),
             Action::Restore => outcome(self.restore(), Event::Restored),
             Action::Settle => {
                 self.is_settled = false;
@@ -273,11 +331,72 @@ impl<'a> Agent<'a> {
         }))
     }
 
+    /// After this time a step hangs where no time limit of its own reaches. A trial says its time itself.
+    fn longest(&self, action: Action) -> Duration {
+        const HOUR: Duration = Duration::from_secs(3600);
+        match action {
+            Action::Download => 48 * HOUR,
+            Action::Install => self.config.install_timeout + HOUR,
+            _ => HOUR,
+        }
+    }
+
+    /// Kills what an interrupted transaction left running.
+    fn end_leftovers(&self) -> Result<()> {
+        end_marked_processes(&self.mark()?);
+        end_rest_of_unit();
+        Ok(())
+    }
+
     fn note_stuck(&mut self) -> Result<()> {
         if let State::Stuck { transaction, reason } = self.journal.state().clone() {
+            let entry = Entry::new(&transaction, Timestamp::now(), Ended::Stuck);
+            if let Err(error) = self.history.add(entry.because(&reason, &[])) {
+                tracing::warn!("could not note the attempt in the history: {error}");
+            }
             let (at, outcome, transaction) = (Timestamp::now(), Outcome::Stuck, Some(transaction));
             self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
         }
         Ok(())
     }
+}
+
+/// Where the device stands, without taking it over.
+pub(crate) fn state(config: &Config) -> Result<State> {
+    let journal = match Journal::open_if_there(&Places::of(config).journal) {
+        // Whoever takes the device over keeps such a journal aside.
+        Err(JournalError::Unreadable { .. } | JournalError::Schema { .. }) => None,
+        other => other?,
+    };
+    Ok(journal.map_or(State::Idle, |journal| journal.state().clone()))
+}
+
+/// Whether nothing is under way, nor may be: a journal that cannot be read says neither.
+pub(crate) fn is_at_rest(config: &Config) -> bool {
+    match Journal::open_if_there(&Places::of(config).journal) {
+        Ok(journal) => journal.is_none_or(|journal| journal.state().is_at_rest()),
+        Err(_) => false,
+    }
+}
+
+/// Tells whoever tries a version what a person wishes, and waits until the trial has ended. Gives false if there is no
+/// trial under way.
+pub(crate) fn wish(config: &Config, wish: Wish) -> Result<bool> {
+    const LONGEST: Duration = Duration::from_secs(900);
+    const PAUSE: Duration = Duration::from_millis(200);
+    let places = Places::of(config);
+    if !matches!(state(config)?, State::Probation { .. } | State::Rebooting { .. }) {
+        return Ok(false);
+    }
+    places.make_wish(wish)?;
+    let deadline = Instant::now() + LONGEST;
+    let lock = config.state_dir.join("lock");
+    // Whoever holds the lock tries the version; if nobody does, the caller takes over and finds the wish.
+    while Lock::acquire(&lock).is_err() {
+        if Instant::now() > deadline {
+            bail!("the update under way did not end within {} s; see `debfleet-updater status`", LONGEST.as_secs());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(true)
 }

@@ -47,7 +47,7 @@ impl Agent<'_> {
         if packages.is_empty() {
             return Ok(None);
         }
-        Ok(Some((client, Transaction { began: Timestamp::now(), packages })))
+        Ok(Some((client, Transaction { began: Timestamp::now(), packages, from_server: self.folder.is_none() })))
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call of a pure decision with all that it needs")]

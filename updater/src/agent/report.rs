@@ -152,6 +152,7 @@ impl fmt::Display for StatusReport {
             let how = match failure.outcome {
                 Outcome::Refused => "last refused",
                 Outcome::Abandoned => "last given up before anything was changed",
+                Outcome::Postponed => "last postponed, and nothing was changed",
                 Outcome::RolledBack => "last rolled back",
                 Outcome::Stuck => "could not be rolled back",
             };

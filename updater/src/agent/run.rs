@@ -1,12 +1,13 @@
 //! The daemon: polls the suite and brings the configured packages up to date.
 
-use super::{Agent, Origin};
+use super::{Agent, Moment, Origin, own_unit};
 use crate::config::Config;
 use crate::policy::{Slot, Windows, after_failures};
 use crate::repository::SuiteError;
 use crate::supervision;
 use crate::system::{Device, Stamp};
 use anyhow::{Context, Result};
+use debian_formats::PackageName;
 use fleet_protocol::update_document::{Update, UpdateDocument, WantedPackage};
 use jiff::Zoned;
 use std::sync::Arc;
@@ -68,7 +69,8 @@ async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) 
     tokio::pin!(told_to_end);
     // What an interruption left half-done is not left so until the first poll.
     let recovering = Arc::clone(&config);
-    if let Err(error) = tokio::task::spawn_blocking(move || Agent::open(&recovering).map(drop)).await? {
+    if let Err(error) = tokio::task::spawn_blocking(move || Agent::open(&recovering, Moment::Running).map(drop)).await?
+    {
         tracing::error!("{error:#}");
     }
     let device = Device { root: config.root.clone(), scripts: config.scripts };
@@ -153,22 +155,26 @@ fn chance() -> u64 {
 
 /// Each poll takes the device over for itself only, so that a person's command finds its turn in between.
 fn poll(config: &Config, all_done: Option<Seen>) -> Result<Polled> {
-    let mut agent = Agent::open(config)?;
+    let mut agent = Agent::open(config, Moment::Running)?;
     let seen = agent.look()?;
     if all_done.as_ref() == Some(&seen) {
         tracing::debug!("nothing has changed");
         return Ok(Polled::AllDone(seen));
     }
     let (mut did_anything, mut failed) = (false, false);
+    // Where systemd runs, an update is not this process's to make.
+    let hand_over = own_unit::is_wanted(config);
+    let mut to_hand_over = Vec::new();
     for name in &config.packages {
-        let packages = vec![WantedPackage { name: name.to_string(), version: None }];
-        let update = Update { packages, suite: config.suite.to_string(), allow_downgrade: false };
         // One package that cannot be updated must not hold up the others.
-        match agent.update(&UpdateDocument::Update(update), Origin::Polled) {
-            Ok(true) => {
-                did_anything = true;
-                tracing::info!("the update of {name} ended: {}", agent.state().name());
-            }
+        let outcome = if hand_over {
+            let prepared = agent.prepare(&newest(config, name), Origin::Polled);
+            prepared.map(|prepared| prepared.is_some().then(|| to_hand_over.push(name.clone())).is_some())
+        } else {
+            agent.update(&newest(config, name), Origin::Polled)
+        };
+        match outcome {
+            Ok(true) => did_anything = true,
             Ok(false) => {}
             Err(error) => {
                 failed = true;
@@ -177,11 +183,22 @@ fn poll(config: &Config, all_done: Option<Seen>) -> Result<Polled> {
         }
     }
     agent.note_waiting()?;
-    Ok(match (did_anything || failed, &agent.waiting) {
+    let polled = match (did_anything || failed, &agent.waiting) {
         (true, _) => Polled::Other { failed },
         (false, Some(_)) => Polled::Waiting,
         (false, None) => Polled::AllDone(agent.look()?),
-    })
+    };
+    drop(agent);
+    for name in to_hand_over {
+        own_unit::poll(config, &name)?;
+    }
+    Ok(polled)
+}
+
+/// The newest version of one package.
+pub(crate) fn newest(config: &Config, name: &PackageName) -> UpdateDocument {
+    let packages = vec![WantedPackage { name: name.to_string(), version: None }];
+    UpdateDocument::Update(Update { packages, suite: config.suite.to_string(), allow_downgrade: false })
 }
 
 impl Agent<'_> {

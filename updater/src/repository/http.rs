@@ -12,7 +12,7 @@ use ureq::http::{HeaderName, Response, StatusCode, header};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 /// The authorities that Debian's ca-certificates installs.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(crate) const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A file whose size nobody signed yet is small; a server that drips it must not hold the device up.
 const LONGEST_UNSIGNED: Duration = Duration::from_secs(300);
@@ -201,7 +201,8 @@ fn continues_at(response: &Response<ureq::Body>, have: u64) -> bool {
     range.is_some_and(|range| range.starts_with(&format!("bytes {have}-")))
 }
 
-fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, FetchError> {
+/// The certificates of a PEM file.
+pub(crate) fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, FetchError> {
     let fail = |reason: String| FetchError::Authorities { path: path.to_owned(), reason };
     let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
     certificates(&pem).map_err(fail)

@@ -10,7 +10,7 @@ mod proxy;
 mod suite;
 
 pub(crate) use client::{Client, FetchError};
-pub(crate) use http::{Credentials, Remote};
+pub(crate) use http::{Credentials, Remote, SYSTEM_ROOTS, authorities};
 pub(crate) use kept::KeptIndex;
 pub(crate) use packages::{PackageError, VerifiedPackage, verify_package};
 pub(crate) use proxy::{ProxyUrl, without_user_info};

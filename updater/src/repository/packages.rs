@@ -36,7 +36,6 @@ pub(crate) enum PackageError {
 pub(crate) struct VerifiedPackage {
     deb: VerifiedDeb,
     policy: UpdatePolicy,
-    rollback_floor: Option<Version>,
     paths: Vec<String>,
 }
 
@@ -60,11 +59,6 @@ impl VerifiedPackage {
     /// What it says about its own update.
     pub(crate) fn policy(&self) -> &UpdatePolicy {
         &self.policy
-    }
-
-    /// The lowest version that may be installed once this one is committed.
-    pub(crate) fn rollback_floor(&self) -> Option<&Version> {
-        self.rollback_floor.as_ref()
     }
 
     /// Every path in it, relative to the root.
@@ -129,7 +123,8 @@ pub(crate) fn verify_package(
             Some(bytes) => UpdatePolicy::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|cause| PackageError::Policy { name: name.clone(), path: policy_path, cause })?,
         };
-    let rollback_floor = policy.rollback_floor.as_deref().map(str::parse).transpose();
-    let rollback_floor = rollback_floor.map_err(|cause| PackageError::Floor { name, cause })?;
-    Ok(VerifiedPackage { deb, policy, rollback_floor, paths })
+    // It counts from the commit on; that it can be read then is known now.
+    let rollback_floor = policy.rollback_floor.as_deref().map(str::parse::<Version>).transpose();
+    rollback_floor.map_err(|cause| PackageError::Floor { name, cause })?;
+    Ok(VerifiedPackage { deb, policy, paths })
 }

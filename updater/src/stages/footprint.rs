@@ -49,7 +49,7 @@ pub(crate) fn units_of(device: &Device, packages: &[VerifiedPackage]) -> io::Res
 }
 
 /// The lines of a package's `.list` files; a multi-arch package's carries its architecture.
-fn owned_paths(root: &Path, name: &str) -> io::Result<Vec<String>> {
+pub(crate) fn owned_paths(root: &Path, name: &str) -> io::Result<Vec<String>> {
     let folder = root.join("var/lib/dpkg/info");
     let mut paths = Vec::new();
     let entries = match folder.read_dir() {

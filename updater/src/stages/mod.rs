@@ -3,9 +3,12 @@
 mod download;
 mod footprint;
 mod health;
+mod http_probe;
+mod installed_policy;
 mod plan;
 
 pub(crate) use download::Downloads;
-pub(crate) use footprint::{scope_of, units_of};
-pub(crate) use health::check_health;
+pub(crate) use footprint::{owned_paths, scope_of, units_of};
+pub(crate) use health::{DeviceCheck, OnTrial, Trial, Verdict, Wish, check_health, commit_window};
+pub(crate) use installed_policy::installed_policy;
 pub(crate) use plan::{Choice, Refusal, Rules, choose};

@@ -15,7 +15,7 @@ use std::time::Duration;
 const QUOTED: u64 = 2048;
 
 /// Where Debian's programs are, whatever the caller's PATH says.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program about to run.
 pub(super) struct Program {

@@ -7,9 +7,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-const SCHEMA: u32 = 1;
+/// Written; the ones before it are read, too: what came later has defaults.
+const SCHEMA: u32 = 2;
+const OLDEST_SCHEMA: u32 = 1;
 const CAPACITY: usize = 128 << 10;
 const MAX_REASON: usize = 8 << 10;
+/// Journals that could not be read and are kept.
+const MAX_ASIDE: u32 = 5;
 
 /// How a failed attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +23,8 @@ pub(crate) enum Outcome {
     Refused,
     /// Given up before anything was changed.
     Abandoned,
+    /// Put off before anything was changed.
+    Postponed,
     /// Everything put back.
     RolledBack,
     /// Could not be put back.
@@ -60,11 +66,9 @@ pub(crate) enum JournalError {
     Read { path: PathBuf, cause: std::io::Error },
     #[error("the journal's record cannot be written as JSON: {0}")]
     Encode(#[from] serde_json::Error),
-    #[error(
-        "{path}: written by another version of the updater (schema {found}, this one knows {SCHEMA}); install that version again, it can finish what it began"
-    )]
+    #[error("{path}: written by a later version of the updater (schema {found}, this one knows {SCHEMA})")]
     Schema { path: PathBuf, found: u64 },
-    #[error("{path}: the journal cannot be read: {reason}; keep the file and ask for help, an update may be half done")]
+    #[error("{path}: the journal cannot be read: {reason}")]
     Unreadable { path: PathBuf, reason: String },
 }
 
@@ -76,6 +80,16 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// Moves a journal that cannot be read aside, for a person to look at, and makes an empty one. Gives its new place.
+    pub(crate) fn set_aside(path: &Path) -> Result<(Self, PathBuf), JournalError> {
+        let free = |number: &u32| path.with_extension(format!("unreadable-{number}"));
+        let aside = (1..MAX_ASIDE).map(|number| free(&number)).find(|aside| !aside.exists());
+        // The last place is used again and again: what is kept must not fill the disk.
+        let aside = aside.unwrap_or_else(|| free(&MAX_ASIDE));
+        durable_files::rename(path, &aside)?;
+        Ok((Self::open(path)?, aside))
+    }
+
     /// Opens the journal, or makes an empty one.
     pub(crate) fn open(path: &Path) -> Result<Self, JournalError> {
         let (slots, bytes) = SlotFile::open(path, CAPACITY)?;
@@ -151,6 +165,7 @@ fn reasons(record: &mut Record) -> Vec<&mut String> {
         State::RollingBack { reason, .. }
         | State::RolledBack { reason, .. }
         | State::Abandoned { reason, .. }
+        | State::Postponed { reason, .. }
         | State::Stuck { reason, .. } => Some(reason),
         _ => None,
     };
@@ -196,20 +211,24 @@ fn parse(bytes: &[u8]) -> Result<Record, ReadProblem> {
     let unreadable = |error: serde_json::Error| ReadProblem::Unreadable(error.to_string());
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(unreadable)?;
     let schema = value.get("schema").and_then(serde_json::Value::as_u64).unwrap_or(0);
-    if schema != u64::from(SCHEMA) {
+    if schema > u64::from(SCHEMA) {
         return Err(ReadProblem::Schema(schema));
     }
-    serde_json::from_value(value).map_err(unreadable)
+    if schema < u64::from(OLDEST_SCHEMA) {
+        return Err(ReadProblem::Unreadable("it names no schema".to_owned()));
+    }
+    let record: Record = serde_json::from_value(value).map_err(unreadable)?;
+    Ok(Record { schema: SCHEMA, ..record })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transaction::Transaction;
+    use crate::transaction::{Cause, Transaction};
 
     fn rolled_back(reason: String) -> State {
-        let transaction = Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new() };
-        State::RolledBack { transaction, reason }
+        let transaction = Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), from_server: false };
+        State::RolledBack { transaction, reason, cause: Cause::Failed }
     }
 
     #[test]
@@ -292,7 +311,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let (mut slots, _) = SlotFile::open(&path, CAPACITY).unwrap();
-        slots.write(br#"{"schema":2,"current":{"state":"levitating"}}"#).unwrap();
-        assert!(matches!(Journal::open(&path), Err(JournalError::Schema { found: 2, .. })));
+        slots.write(br#"{"schema":99,"current":{"state":"levitating"}}"#).unwrap();
+        drop(slots);
+        assert!(matches!(Journal::open(&path), Err(JournalError::Schema { found: 99, .. })));
+        let before = std::fs::read(&path).unwrap();
+        let (journal, aside) = Journal::set_aside(&path).unwrap();
+        assert_eq!(*journal.state(), State::Idle);
+        assert_eq!(std::fs::read(aside).unwrap(), before, "a person can still look at it");
+    }
+
+    /// As the first version of the updater wrote it; it may be interrupted while it updates itself.
+    #[test]
+    fn a_journal_of_the_first_schema_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (mut slots, _) = SlotFile::open(&path, CAPACITY).unwrap();
+        let transaction = r#"{"began":"1970-01-01T00:00:00Z","packages":[]}"#;
+        for (state, expected) in [
+            (format!(r#"{{"state":"probation","transaction":{transaction}}}"#), "probation"),
+            (
+                format!(r#"{{"state":"rolling-back","transaction":{transaction},"reason":"r","attempts":2}}"#),
+                "rolling-back",
+            ),
+        ] {
+            let record = format!(r#"{{"schema":1,"current":{state},"last-failure":null}}"#);
+            slots.write(record.as_bytes()).unwrap();
+            assert_eq!(Journal::open(&path).unwrap().state().name(), expected);
+        }
     }
 }

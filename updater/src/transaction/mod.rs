@@ -4,6 +4,6 @@ mod journal;
 mod machine;
 mod plan;
 
-pub(crate) use journal::{Failure, Journal, Outcome};
-pub(crate) use machine::{Action, Event, State, transition};
+pub(crate) use journal::{Failure, Journal, JournalError, Outcome};
+pub(crate) use machine::{Action, BootId, Cause, Event, State, transition};
 pub(crate) use plan::{PlannedPackage, Transaction};

@@ -27,4 +27,7 @@ pub(crate) struct PlannedPackage {
 pub(crate) struct Transaction {
     pub(crate) began: Timestamp,
     pub(crate) packages: Vec<PlannedPackage>,
+    /// Whether the index came from the server over the network: then the new version must be able to reach it, too.
+    #[serde(default)]
+    pub(crate) from_server: bool,
 }

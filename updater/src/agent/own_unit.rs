@@ -1,0 +1,70 @@
+//! What changes the device runs in a unit of its own, from a copy of the updater that no update touches.
+
+use super::Places;
+use crate::config::Config;
+use crate::system::{is_inside_own_unit, run_in_own_unit};
+use anyhow::{Context, Result};
+use debian_formats::PackageName;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Whether what changes the device should be handed to a unit of its own: on a running system with systemd, unless
+/// this is that unit.
+pub(crate) fn is_wanted(config: &Config) -> bool {
+    config.root == Path::new("/") && Path::new("/run/systemd/system").is_dir() && !is_inside_own_unit()
+}
+
+/// Runs this program's own command line in a unit of its own. Gives its exit code; none if it was ended from outside.
+pub(crate) fn run(config: &Config) -> Result<Option<u8>> {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    start(config, &arguments)
+}
+
+/// Ends an interrupted update in a unit of its own.
+pub(crate) fn recover(config: &Config) -> Result<()> {
+    start(config, &recover_arguments(config)).map(drop)
+}
+
+/// Brings one package up to date in a unit of its own, as the poll found it.
+pub(super) fn poll(config: &Config, package: &PackageName) -> Result<()> {
+    let command = ["--config".into(), config.path.clone().into(), "poll".into(), package.to_string().into()];
+    start(config, &command).map(drop)
+}
+
+fn start(config: &Config, arguments: &[OsString]) -> Result<Option<u8>> {
+    let copy = keep_copy(&Places::of(config))?;
+    let status = run_in_own_unit(&copy, arguments, &recover_arguments(config))
+        .context("could not start systemd-run, which gives an update a unit of its own")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code <= super::LAST_EXIT_CODE))
+}
+
+fn recover_arguments(config: &Config) -> [OsString; 3] {
+    ["--config".into(), config.path.clone().into(), "recover".into()]
+}
+
+/// Keeps a copy of this program where no package puts its files. The early recovery runs it, so that an update which
+/// breaks the updater can be undone. Made anew when this program is another one.
+pub(crate) fn keep_copy(places: &Places) -> Result<PathBuf> {
+    let copy = places.recovery.join("debfleet-updater");
+    // By this link also a program whose file was replaced meanwhile is what runs.
+    let ours = Path::new("/proc/self/exe");
+    let now = ours.metadata().context("could not look at this program")?;
+    let kept = copy.metadata().ok();
+    let is_same = |kept: &std::fs::Metadata| kept.len() == now.len() && kept.modified().ok() == now.modified().ok();
+    if kept.as_ref().is_some_and(is_same) {
+        return Ok(copy);
+    }
+    durable_files::create_dir(&places.recovery, 0o755)?;
+    let unfinished = places.recovery.join("debfleet-updater.new");
+    let what = || format!("could not copy this program to {}", unfinished.display());
+    let mut from = File::open(ours).with_context(what)?;
+    let mut to = File::create(&unfinished).with_context(what)?;
+    std::io::copy(&mut from, &mut to).with_context(what)?;
+    to.set_permissions(std::fs::Permissions::from_mode(0o755)).with_context(what)?;
+    to.set_modified(now.modified()?).with_context(what)?;
+    to.sync_all().with_context(what)?;
+    durable_files::rename(&unfinished, &copy)?;
+    Ok(copy)
+}
