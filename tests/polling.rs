@@ -181,3 +181,88 @@ fn an_update_waits_for_power_and_for_a_free_network_but_not_when_it_is_asked_for
     bench.device.install();
     assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
 }
+
+/// Forty packages in different phases, on devices of different machine-ids: each device takes what apt on it would take.
+#[test]
+fn phased_updates_are_those_that_apt_takes() {
+    let (key, folder) = (PackageKey::new(), tempfile::tempdir().unwrap());
+    let server = Server::start(&key);
+    server.publish(&Source::hi().build(&key));
+    let copy = RepositoryCopy::of(&server);
+    let (mut index, mut status, mut names) = (String::new(), String::new(), Vec::new());
+    for number in 0..40 {
+        let name = format!("phased{number}");
+        let control = |version: &str| {
+            // Some come from a source of another name, and some from one of another version.
+            let source = ["", "Source: origin\n", "Source: origin (1:7-3)\n"][number % 3];
+            format!("Package: {name}\n{source}Version: {version}\nArchitecture: all\nMaintainer: a\nDescription: d\n")
+        };
+        let phase =
+            if number == 39 { String::new() } else { format!("Phased-Update-Percentage: {}\n", number * 100 / 38) };
+        let file = format!("Filename: pool/{name}.deb\nSize: 1\nSHA256: {}\n", "0".repeat(64));
+        index += &format!("{}{phase}{file}\n", control("2.0-1"));
+        status += &format!("{}Status: install ok installed\n\n", control("1.0-1"));
+        names.push(name);
+    }
+    copy.write("/debian/dists/stable/main/binary-amd64/Packages", index.as_bytes());
+    let hash = run(Command::new("sha256sum").arg(copy.path().join("debian/dists/stable/main/binary-amd64/Packages")));
+    let hash = hash.success().split(' ').next().unwrap().to_owned();
+    copy.resign(&server.repository_key(), |release| {
+        let head = release.split("SHA256:").next().unwrap().to_owned();
+        format!("{head}SHA256:\n {hash} {} main/binary-amd64/Packages\n", index.len())
+    });
+    let hostile = HostileServer::serve(copy.path());
+
+    let root = folder.path().join("root");
+    let write = |path: &str, content: &[u8]| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        end_to_end::debian_root::put(&path, content);
+    };
+    write("var/lib/dpkg/status", status.as_bytes());
+    let keyring = root.join("etc/apt/trusted.gpg.d/fleet.gpg");
+    write("etc/apt/trusted.gpg.d/fleet.gpg", &copy.read("/debian/repository.gpg"));
+    write("etc/apt/sources.list", format!("deb {}/debian stable main\n", hostile.url()).as_bytes());
+    for folder in ["etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let keyring = keyring.display();
+    let config = format!(
+        "repository = \"{}/debian\"\nsuite = \"stable\"\npackages = {names:?}\narchitecture = \"amd64\"\n\
+         repository-keyring = \"{keyring}\"\npackage-keyring = \"{keyring}\"\n",
+        hostile.url()
+    );
+    write("updater.toml", config.as_bytes());
+    let apt = |machine: &str, arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.arg("-o").arg(format!("Dir={}", root.display())).args(["-o", "Dir::Bin::Methods=/usr/lib/apt/methods"]);
+        command.arg("-o").arg(format!("Dir::State::status={}/var/lib/dpkg/status", root.display()));
+        command.arg("-o").arg(format!("APT::Machine-ID={machine}")).args(["-o", "APT::Sandbox::User=root"]);
+        run(command.args(["-o", "APT::Architecture=amd64"]).args(arguments).env_remove("SOURCE_DATE_EPOCH")).success()
+    };
+    apt("", &["update", "-o", "APT::Update::Error-Mode=any"]);
+
+    let mut kept_back = 0;
+    for device in 0..6 {
+        let machine =
+            run(Command::new("sh").args(["-c", &format!("echo device {device} | md5sum | cut -c -32")])).success();
+        write("etc/machine-id", machine.as_bytes());
+        let planned = apt(machine.trim(), &["--simulate", "upgrade"]);
+        let mut apts: Vec<&str> =
+            planned.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next()).collect();
+        let mut check = end_to_end::binary("debfleet-updater");
+        check.arg("--config").arg(root.join("updater.toml")).arg("--root").arg(&root).args(["check", "--json"]);
+        let checked: serde_json::Value = serde_json::from_str(&run(&mut check).success()).unwrap();
+        let packages = checked["packages"].as_array().unwrap().iter();
+        let mut ours: Vec<&str> = packages
+            .filter(|package| !package["available"].is_null())
+            .map(|package| package["name"].as_str().unwrap())
+            .collect();
+        apts.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, apts, "machine-id {machine}");
+        kept_back += names.len() - ours.len();
+    }
+    // Of 240 about half.
+    assert!((60..180).contains(&kept_back), "{kept_back}");
+}
