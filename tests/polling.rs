@@ -178,7 +178,9 @@ fn an_update_waits_for_power_and_for_a_free_network_but_not_when_it_is_asked_for
     running.wait_for("hi 0.2.0-1 waits for a network that is not metered");
     running.end();
     assert_eq!(bench.downloads(), 0);
+    assert_eq!(bench.device.status()["waiting"], "hi 0.2.0-1 waits for a network that is not metered");
     bench.device.install();
+    assert!(bench.device.status()["waiting"].is_null());
     assert_eq!(bench.device.says(), "Hello Deb! Version 0.2.0");
 }
 

@@ -155,7 +155,7 @@ fn the_environments_proxy_is_that_of_the_scheme_but_for_the_hosts_of_no_proxy() 
 }
 
 #[test]
-fn a_token_and_a_protected_connection_do_not_follow_a_redirect_elsewhere() {
+fn a_token_does_not_follow_a_redirect_elsewhere() {
     let bench = Bench::new();
     let elsewhere = HostileServer::serve(bench.copy.path());
     let device = bench.device();
@@ -175,7 +175,49 @@ fn a_token_and_a_protected_connection_do_not_follow_a_redirect_elsewhere() {
     assert!(bench.hostile.requests().len() < 6);
 }
 
-/// Copies the repository as onto a stick, with the files a web server would list.
+/// A server that is trusted for its certificate must not hand the device on to where anybody listens.
+#[test]
+fn a_redirect_from_https_to_http_is_not_followed() {
+    let bench = Bench::new();
+    let device = bench.device();
+    bench.hostile.forget_requests();
+    let folder = tempfile::tempdir().unwrap();
+    let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("certificate.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=here",
+    ]);
+    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
+    run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate)).success();
+    let release = "debian/dists/stable/InRelease";
+    let answer =
+        format!("HTTP/1.1 302 Found\r\nLocation: {}/{release}\r\nContent-Length: 0\r\n\r\n", bench.hostile.url());
+    let served = folder.path().join(release);
+    std::fs::create_dir_all(served.parent().unwrap()).unwrap();
+    put(&served, answer.as_bytes());
+    let mut server = Command::new("openssl");
+    server.args(["s_server", "-accept", "127.0.0.1:0", "-HTTP", "-key"]).arg(&key).arg("-cert").arg(&certificate);
+    let mut server = server.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = said.find_map(|line| line.strip_prefix("ACCEPT ").map(str::to_owned)).unwrap();
+    std::thread::spawn(move || said.for_each(drop));
+    device.configure(&format!("https://{address}"), &format!("ca = \"{}\"\n", certificate.display()));
+    let refused = device.updater(&["check"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    refused.fails(1, "configured for https only");
+    assert_eq!(bench.hostile.requests(), []);
+}
+
+/// Copies the repository as onto a stick.
 fn stick(bench: &Bench) -> TempDir {
     let stick = tempfile::tempdir().unwrap();
     run(Command::new("cp").arg("-a").arg(bench.copy.path().join("debian")).arg(stick.path())).success();

@@ -47,7 +47,7 @@ struct RawConfig {
 
 /// Bytes a second, such as `200000` or `"200k"`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected bytes a second, at least 1024, such as 200000 or \"200k\"")]
 enum Rate {
     Bytes(u64),
     Text(String),

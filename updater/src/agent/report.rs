@@ -130,7 +130,9 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
         state: state.name(),
         suite: config.suite.clone(),
         packages: names.into_iter().map(package).collect(),
-        waiting: waiting(config),
+        waiting: waiting(config, |name, version| {
+            installed.iter().any(|found| found.name == *name && found.version >= *version)
+        }),
         last_failure: journal.as_ref().and_then(Journal::last_failure).map(FailureReport::from),
     })
 }

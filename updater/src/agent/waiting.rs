@@ -1,6 +1,6 @@
 //! Updates that the poll found and that may not be installed yet.
 
-use super::Agent;
+use super::{Agent, Places};
 use crate::config::Config;
 use crate::policy::{Facts, Metered, Obstacle, obstacle};
 use crate::repository::Client;
@@ -17,7 +17,7 @@ use std::path::Path;
 /// What waits and what for: written when it changes, for `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) struct Waiting {
+pub(super) struct Waiting {
     packages: BTreeMap<PackageName, Version>,
     obstacle: Obstacle,
 }
@@ -43,7 +43,7 @@ impl fmt::Display for Waiting {
 
 impl Waiting {
     /// What waits according to the last poll.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
+    fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }
 }
@@ -92,7 +92,9 @@ impl Agent<'_> {
     }
 }
 
-/// What waits on this device, in words.
-pub(super) fn waiting(config: &Config) -> Option<String> {
-    Waiting::read(&super::Places::of(config).waiting).map(|waiting| waiting.to_string())
+/// What waits on this device, in words; `is_there` says what somebody installed meanwhile.
+pub(super) fn waiting(config: &Config, is_there: impl Fn(&PackageName, &Version) -> bool) -> Option<String> {
+    let mut waiting = Waiting::read(&Places::of(config).waiting)?;
+    waiting.packages.retain(|name, version| !is_there(name, version));
+    (!waiting.packages.is_empty()).then(|| waiting.to_string())
 }
