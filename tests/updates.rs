@@ -216,6 +216,14 @@ fn an_older_version_needs_a_word_and_never_goes_below_the_signed_floor() {
     bench.device.updater(&["install", "hi=0.2.0-1", "--allow-downgrade"]).success();
 }
 
+/// To dpkg it is a warning, and it exits with 0.
+#[test]
+fn what_dpkg_could_not_tidy_up_is_no_success() {
+    let bench = Bench::new();
+    let litter = "\nmkdir -p \"$DPKG_ROOT/var/lib/dpkg/tmp.ci\"\n";
+    bench.assert_rolled_back(&next().with_lines("scripts/postinst", litter), "dpkg/tmp.ci behind");
+}
+
 #[test]
 fn what_apt_could_not_install_alone_is_refused_before_anything_changes() {
     let bench = Bench::new();

@@ -8,6 +8,8 @@
 pub mod archive;
 pub mod at_scale;
 pub mod balancer;
+#[cfg(target_arch = "x86_64")]
+pub mod crash;
 pub mod debian_root;
 pub mod device;
 pub mod file_system;

@@ -68,12 +68,13 @@ pub fn binary(name: &str) -> Command {
     Command::new(path)
 }
 
-/// The folder of built binaries, such as `target/debug`.
+/// The folder of built binaries, such as `target/debug`; a test lies in its folder `deps`.
 #[must_use]
 pub fn target_dir() -> PathBuf {
-    let test = std::env::current_exe().expect("the test knows its own path");
-    let folder = test.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "deps"));
-    folder.and_then(Path::parent).expect("a test runs in target/<profile>/deps").to_owned()
+    let us = std::env::current_exe().expect("a program knows its own path");
+    let folder = us.parent().expect("a program lies in a folder");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("deps lies in a folder") } else { folder };
+    folder.to_owned()
 }
 
 /// A file or folder of the workspace.

@@ -1,6 +1,7 @@
-//! The project's own commands: `cargo xtask demo | test | fuzz | bench | packages | tidy`.
+//! The project's own commands: `cargo xtask demo | test | crash | fuzz | bench | packages | tidy`.
 
 mod bench;
+mod crash;
 mod demo;
 mod fuzz;
 mod packages;
@@ -29,6 +30,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    #[command(disable_help_flag = true)]
+    /// Disturb updates at one step after the other: each device must end on the old tree or on the new one
+    Crash {
+        /// `cargo xtask crash --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Feed mutated input to whatever reads what a stranger wrote, for a bounded time
     Fuzz {
         /// For how long each target runs
@@ -52,6 +60,7 @@ fn main() -> Result<()> {
     match CommandLine::parse().task {
         Task::Demo => demo::demo(),
         Task::Test { arguments } => test::test(&arguments),
+        Task::Crash { arguments } => crash::crash(&arguments),
         Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()),
         Task::Bench { name } => bench::bench(name),
         Task::Packages(arguments) => packages::packages(&arguments),

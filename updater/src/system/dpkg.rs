@@ -44,6 +44,8 @@ pub(crate) enum DpkgError {
     Version(#[from] VersionError),
     #[error("{0} is not installed wholly after dpkg said it was done ({1})")]
     NotInstalled(String, String),
+    #[error("dpkg says that it was done, and left {0} behind, which it could not remove; the disk may be failing")]
+    LeftBehind(PathBuf),
     #[error(
         "dpkg's database was left broken by somebody else ({packages}), and `dpkg --configure -a` did not mend it; mend it by hand, then try again"
     )]
@@ -171,7 +173,15 @@ impl Dpkg {
         if let Some(broken) = installed.iter().find(|package| !package.is_sound()) {
             return Err(DpkgError::NotInstalled(broken.name.to_string(), broken.status.clone()));
         }
-        Ok(())
+        self.demand_tidiness()
+    }
+
+    /// That dpkg could not remove its own working files is only a warning to it. The next dpkg would read some of them
+    /// as changes that are still to be made.
+    fn demand_tidiness(&self) -> Result<(), DpkgError> {
+        let leftovers = ["tmp.ci", "updates/tmp.i", "status-new"].map(|name| self.admin_dir().join(name));
+        let left = leftovers.into_iter().find(|path| path.symlink_metadata().is_ok());
+        left.map_or(Ok(()), |path| Err(DpkgError::LeftBehind(path)))
     }
 
     /// Whether dpkg lets debsig-verify(1) look at each package: where that is installed, unless dpkg.cfg says

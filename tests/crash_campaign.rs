@@ -1,0 +1,35 @@
+//! What `cargo xtask crash` starts: the fault campaign on a device's updates.
+
+use clap::Parser;
+use end_to_end::crash::{At, Fault, Selection, campaign};
+use std::process::ExitCode;
+
+/// Disturbs updates at one step after the other, and counts how the devices end.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask crash", bin_name = "cargo xtask crash")]
+struct CommandLine {
+    /// Run a short selection
+    #[arg(long, conflicts_with = "at")]
+    sample: bool,
+    /// Run only this case, such as upgrade
+    #[arg(long, value_name = "NAME")]
+    case: Option<String>,
+    /// Run only this fault: cut, kill, enospc or eio
+    #[arg(long, value_name = "FAULT")]
+    fault: Option<Fault>,
+    /// Run only at this step, such as dpkg:17; for a second cut in the recovery dpkg:17+updater:4
+    #[arg(long, value_name = "STEP", requires = "case", requires = "fault", value_delimiter = '+')]
+    at: Option<Vec<At>>,
+}
+
+fn main() -> ExitCode {
+    let CommandLine { sample, case, fault, at } = CommandLine::parse();
+    match campaign(&Selection { is_sample: sample, case, fault, at }) {
+        Ok(tally) if tally.between == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(2)
+        }
+    }
+}
