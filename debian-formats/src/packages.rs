@@ -101,8 +101,13 @@ impl PackageEntry {
 
     /// The entries of one package name in an index; other stanzas are not looked into.
     pub fn find_in_index(index: &str, name: &crate::PackageName) -> Result<Vec<Self>, IndexError> {
+        Self::find_all_in_index(index, |found| found == name.as_str())
+    }
+
+    /// The entries of all packages whose name is wanted; other stanzas are not looked into.
+    pub fn find_all_in_index(index: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Self>, IndexError> {
         let stanzas = Stanza::parse_all(index)?;
-        stanzas.iter().filter(|s| s.get("Package") == Some(name.as_str())).map(Self::from_stanza).collect()
+        stanzas.iter().filter(|stanza| stanza.get("Package").is_some_and(&is_wanted)).map(Self::from_stanza).collect()
     }
 }
 

@@ -43,6 +43,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
+    /// Say what an update would do and why not, if it is refused; change nothing
+    #[command(
+        after_help = "Exit codes:\n  0  it can be done, or there is nothing to do\n  1  it is refused\n\nExamples:\n  debfleet-updater plan               the configured packages, newest versions\n  debfleet-updater plan hi=0.1.0-1 --allow-downgrade\n  debfleet-updater plan --json hi"
+    )]
+    Plan {
+        /// NAME or NAME=VERSION; none: the configured packages
+        packages: Vec<String>,
+        /// A version below the installed one is meant
+        #[arg(long)]
+        allow_downgrade: bool,
+        /// A copy of the repository in a folder, as `install --from` takes it
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Take the version on trial as it is, without waiting for its health checks
     Commit,
     /// Put back what was there before the version on trial, or before the last committed update

@@ -51,6 +51,17 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(agent::run(Arc::new(config)))?;
         }
+        Command::Plan { packages, allow_downgrade, from, json } => {
+            let update = wanted(&config, packages, *allow_downgrade)?;
+            end_interrupted(&config)?;
+            let mut agent = Agent::open(&config, Moment::Running)?;
+            if let Some(folder) = from {
+                agent.take_from(folder.clone());
+            }
+            let report = agent.preview(&update);
+            show(&report, *json)?;
+            return Ok(if report.is_refused() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        }
         Command::Check { json } => {
             end_interrupted(&config)?;
             show(&Agent::open(&config, Moment::Running)?.check()?, *json)?;
@@ -113,6 +124,9 @@ fn roll_back(config: &Config) -> Result<ExitCode> {
         let back = package.from.as_ref().map_or("not installed".to_owned(), ToString::to_string);
         print(&format!("{} is back at: {back}\n", package.name))?;
     }
+    for package in &transaction.removed {
+        print(&format!("{} is back at: {}\n", package.name, package.version))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -172,6 +186,10 @@ fn conclude(state: &State) -> Result<ExitCode> {
         State::Committed { transaction } => {
             for package in &transaction.packages {
                 print(&format!("{} {} is installed and healthy\n", package.name, package.to))?;
+            }
+            for package in &transaction.removed {
+                let (name, version) = (&package.name, &package.version);
+                print(&format!("{name} {version} was removed; something in the set took its place\n"))?;
             }
             Ok(ExitCode::SUCCESS)
         }

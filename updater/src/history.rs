@@ -140,7 +140,7 @@ mod tests {
 
     fn entry(second: i64, outcome: Ended) -> Entry {
         let began = Timestamp::from_second(second).unwrap();
-        Entry::new(&Transaction { began, packages: Vec::new(), from_server: true }, began, outcome)
+        Entry::new(&Transaction { began, packages: Vec::new(), removed: Vec::new(), from_server: true }, began, outcome)
     }
 
     #[test]

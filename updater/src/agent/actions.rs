@@ -4,14 +4,13 @@ use super::{Agent, Moment, Starting};
 use crate::history::{Ended, Entry};
 use crate::repository::{Client, VerifiedPackage};
 use crate::snapshot::{self, Captured, is_part_of_the_system};
-use crate::stages::{scope_of, units_of};
-use crate::system::simulate_install;
-use crate::transaction::{Cause, Failure, Outcome, State, Transaction};
+use crate::stages::{Plan, marked, scope_of, units_of, unpacked_bytes};
+use crate::system::{ExactVersion, sequence};
+use crate::transaction::{Cause, Failure, Outcome, PlannedPackage, State, Transaction};
 use anyhow::{Context, Result, bail};
 use debian_formats::checksums::sha256_hex;
 use jiff::Timestamp;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a restore waits for another apt or dpkg, in each attempt.
@@ -33,15 +32,29 @@ impl Agent<'_> {
     pub(super) fn download(&mut self, client: Option<&Client>) -> Result<()> {
         let client = client.context("no connection to the repository")?;
         let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
-        self.verified.clear();
-        for planned in &self.transaction()?.packages {
-            tracing::info!("downloading {} {} ({} bytes)", planned.name, planned.to, planned.size);
+        let plan = self.plan.as_ref().context("nothing is planned")?;
+        let apt = self.apt.as_ref().context("apt was not asked")?;
+        let (ours, others) = plan.by_source();
+        let mut verified = Vec::new();
+        for (planned, entry) in ours {
+            tracing::info!("downloading {} {} ({} bytes)", planned.name, planned.to, entry.size());
             let roles = &self.config.required_signatures;
-            self.verified.push(self.downloads.fetch(client, planned, keys, roles)?);
+            verified.push(self.downloads.fetch(client, planned, entry, keys, roles)?);
         }
-        let files: Vec<PathBuf> = self.verified.iter().map(|package| package.path().to_owned()).collect();
-        let names: Vec<&str> = self.verified.iter().map(|package| package.control().package().as_str()).collect();
-        simulate_install(&self.device, &files, &names, &self.places.log)?;
+        for (planned, entry) in &others {
+            tracing::info!("apt downloads {} {} ({} bytes)", planned.name, planned.to, entry.size());
+        }
+        verified.extend(self.downloads.fetch_by_apt(apt, &others)?);
+        // In the plan's order, which dpkg follows.
+        let place = |package: &VerifiedPackage| {
+            let control = package.control();
+            let is_it = |planned: &PlannedPackage| {
+                planned.name == *control.package() && planned.architecture == *control.architecture()
+            };
+            plan.transaction.packages.iter().position(is_it)
+        };
+        verified.sort_by_key(place);
+        self.verified = verified;
         Ok(())
     }
 
@@ -49,15 +62,23 @@ impl Agent<'_> {
         let lock = self.dpkg.lock()?;
         self.dpkg.heal(&self.mark()?, &lock)?;
         let transaction = self.transaction()?;
+        let (installed, native) = (self.dpkg.installed()?, self.architecture()?);
         for planned in &transaction.packages {
-            if self.installed_version(&planned.name)? != planned.from {
+            let target = ExactVersion::exactly(planned).target;
+            let before = installed.iter().find(|found| found.is(&target, &native)).map(|found| &found.version);
+            if before != planned.from.as_ref() {
                 bail!("{} was changed by somebody else since the update was planned", planned.name);
             }
         }
-        let mut scope = scope_of(&self.device, &self.verified).context("could not find out what will change")?;
+        let removed = &transaction.removed;
+        if let Some(gone) = removed.iter().find(|gone| !installed.iter().any(|found| found.name == gone.name)) {
+            bail!("{} was removed by somebody else since the update was planned", gone.name);
+        }
+        let mut scope =
+            scope_of(&self.device, &self.verified, removed).context("could not find out what will change")?;
         scope.add_paths(transaction.packages.iter().flat_map(|planned| self.memory.left_behind(&planned.name)));
-        let units = units_of(&self.device, &self.verified)?;
-        let install_bytes = self.verified.iter().map(unpacked_bytes).sum();
+        let units = units_of(&self.device, &self.verified, removed)?;
+        let install_bytes = self.verified.iter().map(|package| unpacked_bytes(package.control())).sum();
         let install_files = self.verified.iter().map(|package| package.paths().len() as u64).sum();
         tracing::info!("copying away what will change");
         snapshot::capture(
@@ -80,10 +101,35 @@ impl Agent<'_> {
     pub(super) fn install(&mut self) -> Result<()> {
         let lock = self.dpkg_lock.as_ref().context("dpkg's lock is not held")?;
         tracing::info!("installing with dpkg");
-        self.dpkg.install(&self.verified, self.config.install_timeout, &self.mark()?, lock)?;
+        let plan = self.plan.as_ref().context("nothing is planned")?;
+        let (calls, removed) = (sequence(&plan.steps), &plan.transaction.removed);
+        self.dpkg.install(&calls, &self.verified, removed, self.config.install_timeout, &self.mark()?, lock)?;
+        self.mark_automatic(plan).context("could not tell apt which packages came by themselves")?;
         // What a commit stands on must be on the disk.
         let manifest = snapshot::load(&self.places.snapshot)?.context("the snapshot is gone")?;
         Ok(snapshot::flush(&self.device.root, &manifest)?)
+    }
+
+    /// As apt does, so that `apt autoremove` later takes what nothing needs any more, and nothing that was asked for.
+    fn mark_automatic(&self, plan: &Plan) -> Result<()> {
+        let path = self.device.root.join("var/lib/apt/extended_states");
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            other => other?,
+        };
+        let native = self.architecture()?;
+        let named = |planned: &'_ PlannedPackage| {
+            let PlannedPackage { name, architecture, .. } = planned;
+            (name.clone(), if architecture.is_all() { native.clone() } else { architecture.clone() })
+        };
+        let packages = &plan.transaction.packages;
+        let automatic: Vec<_> = packages.iter().filter(|p| !p.asked && p.from.is_none()).map(named).collect();
+        let asked: Vec<_> = packages.iter().filter(|planned| planned.asked).map(named).collect();
+        if let Some(text) = marked(&text, &automatic, &asked) {
+            durable_files::create_dir(&self.device.root.join("var/lib/apt"), 0o755)?;
+            durable_files::replace(&path, text.as_bytes(), 0o644)?;
+        }
+        Ok(())
     }
 
     pub(super) fn restore(&mut self) -> Result<()> {
@@ -209,10 +255,4 @@ impl Agent<'_> {
         }
         Ok(Some(sha256_hex(digests.as_bytes())))
     }
-}
-
-/// `Installed-Size` (in KiB, Policy 5.6.20), or a guess from the package's own size.
-fn unpacked_bytes(package: &VerifiedPackage) -> u64 {
-    let declared = package.control().stanza().get("Installed-Size").and_then(|size| size.trim().parse::<u64>().ok());
-    declared.map_or(64 << 20, |kib| kib.saturating_mul(1024))
 }

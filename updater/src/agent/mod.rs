@@ -3,6 +3,7 @@
 mod actions;
 mod explain;
 pub(crate) mod own_unit;
+mod plan_report;
 mod planning;
 mod report;
 mod run;
@@ -19,19 +20,21 @@ use crate::config::Config;
 use crate::history::{Ended, Entry, History};
 use crate::memory::Memory;
 use crate::policy::MachineId;
-use crate::repository::{Client, Suite, VerifiedPackage};
+use crate::repository::{Client, Index, Suite, VerifiedPackage};
 use crate::snapshot;
-use crate::stages::{Downloads, Refusal, Wish};
+use crate::stages::{Choice, Downloads, Plan, Refusal, Wish};
 use crate::supervision;
 use crate::system::{
-    Device, Dpkg, FrontendLock, Services, Starting, current_boot, end_marked_processes, end_rest_of_unit,
+    Apt, Device, Dpkg, FrontendLock, Services, Starting, current_boot, end_marked_processes, end_rest_of_unit,
 };
-use crate::transaction::{Action, Event, Failure, Journal, JournalError, Outcome, State, Transaction, transition};
+use crate::transaction::{Action, Event, Failure, Journal, JournalError, Outcome, State, transition};
 use anyhow::{Context, Result, bail};
 use debian_formats::openpgp::Keyring;
+use debian_formats::{PackageName, Version};
 use durable_files::Lock;
-use fleet_protocol::update_document::UpdateDocument;
+use fleet_protocol::update_document::{Update, UpdateDocument};
 use jiff::Timestamp;
+use plan_report::PlanReport;
 use report::{CheckReport, PackageCheck};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -58,6 +61,8 @@ pub(crate) struct Places {
     index: PathBuf,
     /// Why an update that was found waits.
     waiting: PathBuf,
+    /// What apt is given and writes while it plans.
+    apt: PathBuf,
     log: PathBuf,
 }
 
@@ -75,6 +80,7 @@ impl Places {
             ahead: place("ahead"),
             index: place("index"),
             waiting: place("waiting.json"),
+            apt: place("apt"),
             log: place("last-program.log"),
         }
     }
@@ -130,6 +136,10 @@ pub(crate) struct Agent<'a> {
     fetched: Option<(Client, Rc<Suite>)>,
     /// The keys that packages must be signed with, once an index was fetched.
     package_keys: Option<Keyring>,
+    /// The device's apt, once it was asked for a plan.
+    apt: Option<Apt>,
+    /// What the transaction under way is to do.
+    plan: Option<Plan>,
     /// The packages of the transaction under way, once they are verified.
     verified: Vec<VerifiedPackage>,
     /// What may not be installed yet.
@@ -167,6 +177,8 @@ impl<'a> Agent<'a> {
             device,
             places,
             package_keys: None,
+            apt: None,
+            plan: None,
             verified: Vec::new(),
             waiting: None,
             ahead: Vec::new(),
@@ -204,34 +216,47 @@ impl<'a> Agent<'a> {
     /// What the suite offers for the configured packages.
     pub(crate) fn check(&mut self) -> Result<CheckReport> {
         let (_, index) = self.fetch_index(&self.config.suite)?;
-        let architecture = self.architecture()?;
         let mut packages = Vec::new();
         for name in &self.config.packages {
             let installed = self.installed_version(name)?;
-            let choice = self.choose(&index, name, None, installed.as_ref(), &architecture, Origin::Polled, false);
-            packages.push(PackageCheck::new(name, installed, choice));
+            let available = self.available(&index, name);
+            packages.push(PackageCheck::new(name, installed, available));
         }
         Ok(CheckReport { suite: self.config.suite.clone(), packages })
     }
 
+    /// The version of a package that an update would install with all that it needs.
+    fn available(&mut self, index: &Index, name: &PackageName) -> Result<Option<Version>> {
+        let Choice::Update(entry) = self.choose(index, name, None, Origin::Polled, false)? else { return Ok(None) };
+        let version = entry.control().version().clone();
+        self.resolve(index, &[(name.clone(), Some(*entry))], false)?;
+        Ok(Some(version))
+    }
+
+    /// What an update would do; nothing is changed.
+    pub(crate) fn preview(&mut self, update: &Update) -> PlanReport {
+        let planned = self.plan(update, Origin::Asked);
+        PlanReport::new(update, planned.map(|planned| planned.map(|(_, plan)| plan)))
+    }
+
     /// Carries out an update document. Gives whether anything was to be done; the state says how it ended.
     pub(crate) fn update(&mut self, document: &UpdateDocument, origin: Origin) -> Result<bool> {
-        let Some((client, transaction)) = self.prepare(document, origin)? else { return Ok(false) };
+        let Some((client, plan)) = self.prepare(document, origin)? else { return Ok(false) };
         self.places.forget_wish()?;
+        let transaction = plan.transaction.clone();
+        self.plan = Some(plan);
         self.drive_with(Event::Plan(transaction), Some(&client))?;
         Ok(true)
     }
 
     /// Plans an update document, and changes nothing; none if there is nothing to do now. Why it is refused is noted.
-    fn prepare(&mut self, document: &UpdateDocument, origin: Origin) -> Result<Option<(Client, Transaction)>> {
+    fn prepare(&mut self, document: &UpdateDocument, origin: Origin) -> Result<Option<(Client, Plan)>> {
         let UpdateDocument::Update(update) = document;
         if !self.is_settled {
             bail!("the records of the last update could not be completed; the next start does that");
         }
         let planned = self.plan(update, origin).and_then(|planned| match planned {
-            Some((client, transaction)) if origin == Origin::Polled && self.must_wait(&client, &transaction)? => {
-                Ok(None)
-            }
+            Some((client, plan)) if origin == Origin::Polled && self.must_wait(&client, &plan)? => Ok(None),
             planned => Ok(planned),
         });
         if let Err(error) = &planned {

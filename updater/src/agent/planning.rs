@@ -1,68 +1,130 @@
-//! What is to be done: from an update document and a verified index to a transaction.
+//! What is to be done: from an update document and a verified index to a set that apt's resolver completed.
 
 use super::{Agent, Origin};
 use crate::policy::is_phased_in;
 use crate::repository::{Client, Index, KeptIndex, Suite};
-use crate::stages::{Choice, Rules, choose};
-use crate::transaction::{PlannedPackage, Transaction};
+use crate::stages::{Choice, Plan, Rules, SetFacts, SetRefusal, choose, judge};
+use crate::system::{Apt, AptError, ExactVersion, Step, Target};
 use anyhow::{Result, bail};
 use debian_formats::names::SuiteName;
+use debian_formats::packages::PackageEntry;
 use debian_formats::{Architecture, PackageName, Version};
 use fleet_protocol::update_document::Update;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+/// A package that was asked for, and the suite's entry of the version to install; none: it is up to date.
+type Asked = (PackageName, Option<PackageEntry>);
+
 impl Agent<'_> {
-    pub(super) fn plan(&mut self, update: &Update, origin: Origin) -> Result<Option<(Client, Transaction)>> {
+    /// Plans an update; none if nothing is to be done.
+    pub(super) fn plan(&mut self, update: &Update, origin: Origin) -> Result<Option<(Client, Plan)>> {
         let suite: SuiteName = update.suite.parse()?;
         if update.packages.is_empty() {
             bail!("the update names no package");
         }
         let (client, index) = self.fetch_index(&suite)?;
-        let architecture = self.architecture()?;
-        let mut packages: Vec<PlannedPackage> = Vec::new();
-        let mut names = BTreeSet::new();
+        let mut asked: Vec<Asked> = Vec::new();
         for wanted in &update.packages {
             let name: PackageName = wanted.name.parse()?;
-            if !names.insert(name.clone()) {
+            if asked.iter().any(|(other, _)| *other == name) {
                 bail!("{name} is named twice");
             }
             let version: Option<Version> = wanted.version.as_deref().map(str::parse).transpose()?;
-            let installed = self.installed_version(&name)?;
-            let choice = self.choose(
-                &index,
-                &name,
-                version.as_ref(),
-                installed.as_ref(),
-                &architecture,
-                origin,
-                update.allow_downgrade,
-            )?;
-            match choice {
-                Choice::UpToDate => tracing::info!("{name} is up to date"),
-                Choice::Update(planned) => packages.push(planned),
+            match self.choose(&index, &name, version.as_ref(), origin, update.allow_downgrade)? {
+                Choice::UpToDate => {
+                    tracing::info!("{name} is up to date");
+                    asked.push((name, None));
+                }
+                Choice::Update(entry) => asked.push((name, Some(*entry))),
             }
         }
-        if packages.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((client, Transaction { began: Timestamp::now(), packages, from_server: self.folder.is_none() })))
+        Ok(self.resolve(&index, &asked, update.allow_downgrade)?.map(|plan| (client, plan)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call of a pure decision with all that it needs")]
+    /// Lets apt's resolver complete a set, and judges what it says; none if nothing is to be done.
+    pub(super) fn resolve(&mut self, index: &Index, asked: &[Asked], allow_downgrade: bool) -> Result<Option<Plan>> {
+        let entries: Vec<&PackageEntry> = asked.iter().filter_map(|(_, entry)| entry.as_ref()).collect();
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let native = self.architecture()?;
+        let (folder, log) = (self.places.apt.clone(), self.places.log.clone());
+        durable_files::create_dir(&folder, 0o700)?;
+        let apt = Apt::with_suite(&self.device, &native, folder, log, index.narrowed_to(&entries))?;
+        let plan = self.resolve_with(&apt, index, asked, allow_downgrade, &native);
+        apt.tidy();
+        self.apt = Some(apt);
+        plan.map(Some)
+    }
+
+    fn resolve_with(
+        &self,
+        apt: &Apt,
+        index: &Index,
+        asked: &[Asked],
+        allow_downgrade: bool,
+        native: &Architecture,
+    ) -> Result<Plan> {
+        let wanted: Vec<&PackageName> =
+            asked.iter().filter(|(_, entry)| entry.is_some()).map(|(name, _)| name).collect();
+        let installed = self.dpkg.installed()?;
+        let is_held = |target: &Target| installed.iter().any(|found| found.is(target, native) && found.is_held());
+        let steps = match apt.simulate(&wanted) {
+            // apt says that it cannot be done, and not which hold stands in the way.
+            Err(refused @ AptError::Refused { .. }) => {
+                let changed = match apt.simulate_without_holds(&wanted) {
+                    Ok(steps) => steps.into_iter().find_map(|step| match step {
+                        Step::Unpack(unpack) if is_held(&unpack.target) => Some((unpack.target.name, "change")),
+                        Step::Remove(target) if is_held(&target) => Some((target.name, "remove")),
+                        _ => None,
+                    }),
+                    Err(_) => None,
+                };
+                match changed {
+                    Some((name, change)) => bail!(SetRefusal::Held { name, change }),
+                    None => bail!(refused),
+                }
+            }
+            other => other?,
+        };
+        let unpacked =
+            || steps.iter().filter_map(|step| if let Step::Unpack(unpack) = step { Some(unpack) } else { None });
+        let names: BTreeSet<&PackageName> = unpacked().map(|unpack| &unpack.target.name).collect();
+        let suite = index.entries_of(&names)?;
+        let is_offered = |name: &PackageName| suite.iter().any(|entry| entry.control().package() == name);
+        let others: Vec<ExactVersion> = unpacked()
+            .filter(|unpack| !is_offered(&unpack.target.name))
+            .map(|unpack| ExactVersion { target: unpack.target.clone(), version: unpack.version.clone() })
+            .collect();
+        let others = if others.is_empty() { Vec::new() } else { apt.show(&others)? };
+        let facts = SetFacts {
+            asked,
+            allow_downgrade,
+            suite: &suite,
+            others: &others,
+            locations: &apt.locate(&wanted)?,
+            installed: &installed,
+            native,
+            floor: &|name| self.memory.rollback_floor(name).cloned(),
+        };
+        Ok(judge(&steps, &facts, Timestamp::now(), self.folder.is_none())?)
+    }
+
     pub(super) fn choose(
         &self,
         index: &Index,
         name: &PackageName,
         wanted: Option<&Version>,
-        installed: Option<&Version>,
-        architecture: &Architecture,
         origin: Origin,
         allow_downgrade: bool,
     ) -> Result<Choice> {
+        let installed = self.installed_version(name)?;
+        let architecture = self.architecture()?;
         let floor = self.memory.rollback_floor(name);
-        let rules = Rules { architecture, installed, floor, wanted, allow_downgrade };
+        let rules =
+            Rules { architecture: &architecture, installed: installed.as_ref(), floor, wanted, allow_downgrade };
         let entries = index.entries(name)?;
         // As apt does, only what is there already is updated in phases.
         let phased_out = |version: &Version| {
@@ -102,8 +164,11 @@ impl Agent<'_> {
         Ok(self.config.architecture.clone().map_or_else(|| self.dpkg.architecture(), Ok)?)
     }
 
+    /// The installed version of a package of this machine's architecture.
     pub(super) fn installed_version(&self, name: &PackageName) -> Result<Option<Version>> {
+        let target = Target { name: name.clone(), architecture: None };
+        let native = self.architecture()?;
         let installed = self.dpkg.installed()?;
-        Ok(installed.into_iter().find(|package| package.name == *name).map(|package| package.version))
+        Ok(installed.into_iter().find(|package| package.is(&target, &native)).map(|package| package.version))
     }
 }

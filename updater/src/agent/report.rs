@@ -4,7 +4,6 @@ use super::Places;
 use super::waiting::waiting;
 use crate::config::Config;
 use crate::memory::Memory;
-use crate::stages::Choice;
 use crate::system::{Device, Dpkg};
 use crate::transaction::{Failure, Journal, Outcome, State};
 use anyhow::Result;
@@ -34,10 +33,9 @@ pub(crate) struct PackageCheck {
 }
 
 impl PackageCheck {
-    pub(super) fn new(name: &PackageName, installed: Option<Version>, choice: Result<Choice>) -> Self {
-        let (available, problem) = match choice {
-            Ok(Choice::UpToDate) => (None, None),
-            Ok(Choice::Update(planned)) => (Some(planned.to), None),
+    pub(super) fn new(name: &PackageName, installed: Option<Version>, available: Result<Option<Version>>) -> Self {
+        let (available, problem) = match available {
+            Ok(available) => (available, None),
             Err(error) => (None, Some(format!("{error:#}"))),
         };
         Self { name: name.clone(), installed, available, problem }

@@ -4,8 +4,8 @@ use super::{Agent, Places};
 use crate::config::Config;
 use crate::policy::{Facts, Metered, Obstacle, obstacle};
 use crate::repository::Client;
+use crate::stages::Plan;
 use crate::system::is_metered;
-use crate::transaction::Transaction;
 use anyhow::{Context, Result};
 use debian_formats::{PackageName, Version};
 use jiff::Zoned;
@@ -50,7 +50,7 @@ impl Waiting {
 
 impl Agent<'_> {
     /// Whether an update that the poll found has to wait; if so, it is brought here meanwhile where that is allowed.
-    pub(super) fn must_wait(&mut self, client: &Client, transaction: &Transaction) -> Result<bool> {
+    pub(super) fn must_wait(&mut self, client: &Client, plan: &Plan) -> Result<bool> {
         let policy = &self.config.policy;
         let facts = Facts {
             battery: self.device.battery(),
@@ -59,18 +59,21 @@ impl Agent<'_> {
                 Metered::Never => false,
                 Metered::Always => true,
             },
-            is_downloaded: transaction.packages.iter().all(|planned| self.downloads.has(planned)),
+            is_downloaded: plan.packages().all(|(planned, entry)| self.downloads.has(planned, entry)),
         };
         let Some(obstacle) = obstacle(policy, facts, &Zoned::now()) else { return Ok(false) };
-        let packages = transaction.packages.iter().map(|planned| (planned.name.clone(), planned.to.clone()));
-        self.ahead.extend(transaction.packages.iter().map(|planned| planned.sha256.clone()));
+        let packages = plan.packages().map(|(planned, _)| (planned.name.clone(), planned.to.clone()));
+        self.ahead.extend(plan.packages().map(|(_, entry)| entry.sha256().to_owned()));
         self.waiting.get_or_insert_with(|| Waiting { packages: BTreeMap::new(), obstacle }).packages.extend(packages);
         if obstacle.allows_download(facts) && !facts.is_downloaded {
             let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
-            for planned in &transaction.packages {
-                tracing::info!("downloading {} {} ({} bytes) ahead", planned.name, planned.to, planned.size);
-                self.downloads.fetch_ahead(client, planned, keys, &self.config.required_signatures)?;
+            let apt = self.apt.as_ref().context("apt was not asked")?;
+            let (ours, others) = plan.by_source();
+            for (planned, entry) in ours {
+                tracing::info!("downloading {} {} ({} bytes) ahead", planned.name, planned.to, entry.size());
+                self.downloads.fetch_ahead(client, planned, entry, keys, &self.config.required_signatures)?;
             }
+            self.downloads.fetch_ahead_by_apt(apt, &others)?;
         }
         Ok(true)
     }

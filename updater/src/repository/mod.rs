@@ -12,6 +12,6 @@ mod suite;
 pub(crate) use client::{Client, FetchError};
 pub(crate) use http::{Credentials, Remote, SYSTEM_ROOTS, authorities};
 pub(crate) use kept::KeptIndex;
-pub(crate) use packages::{PackageError, VerifiedPackage, verify_package};
+pub(crate) use packages::{PackageError, VerifiedPackage, verify_by_list, verify_package};
 pub(crate) use proxy::{ProxyUrl, without_user_info};
 pub(crate) use suite::{Index, Suite, SuiteError};

@@ -4,9 +4,10 @@ use crate::transaction::PlannedPackage;
 use debian_formats::Version;
 use debian_formats::checksums::Sha256Hasher;
 use debian_formats::control::Control;
-use debian_formats::deb::{Deb, DebError, Harvest, SignatureRole, Uncompressed, VerifiedDeb};
+use debian_formats::deb::{Deb, DebError, Harvest, SignatureRole, Uncompressed};
 use debian_formats::limits::Limits;
 use debian_formats::openpgp::Keyring;
+use debian_formats::packages::PackageEntry;
 use debian_formats::version::VersionError;
 use fleet_protocol::update_policy::{PolicyError, UpdatePolicy, path_in_package};
 use std::fs::File;
@@ -24,17 +25,24 @@ pub(crate) enum PackageError {
     Deb { name: String, version: Version, cause: DebError },
     #[error("refused {asked}: the file holds {found} instead")]
     OtherPackage { asked: String, found: String },
+    #[error(
+        "refused {name} {version}: the index gives another {field} than the package itself, so apt planned for another package"
+    )]
+    Field { name: String, version: Version, field: &'static str },
     #[error("refused {name}: its update policy ({path}) is wrong: {cause}")]
     Policy { name: String, path: String, cause: PolicyError },
     #[error("refused {name}: the rollback floor of its update policy is wrong: {cause}")]
     Floor { name: String, cause: VersionError },
 }
 
-/// A .deb whose content the signed index names and whose signatures pinned package keys made. Only
-/// [`verify_package`] makes one, and dpkg is called with nothing else.
+/// A .deb that may be installed: of the suite, its content named by the signed index and signed by pinned package keys
+/// ([`verify_package`]); or of the device's own apt sources, its content named by a list that apt verified
+/// ([`verify_by_list`]). Nothing else makes one, and dpkg is called with nothing else.
 #[derive(Debug)]
 pub(crate) struct VerifiedPackage {
-    deb: VerifiedDeb,
+    path: PathBuf,
+    uncompressed: Option<PathBuf>,
+    control: Control,
     policy: UpdatePolicy,
     paths: Vec<String>,
 }
@@ -42,18 +50,18 @@ pub(crate) struct VerifiedPackage {
 impl VerifiedPackage {
     /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
-        self.deb.path()
+        &self.path
     }
 
     /// The same package, with the very data.tar that was checked, for dpkg to install without unpacking it again. It
     /// carries no signatures. None: there is not the room to be generous.
     pub(crate) fn uncompressed(&self) -> Option<&Path> {
-        self.deb.uncompressed()
+        self.uncompressed.as_deref()
     }
 
     /// Its control file.
     pub(crate) fn control(&self) -> &Control {
-        self.deb.control()
+        &self.control
     }
 
     /// What it says about its own update.
@@ -71,7 +79,7 @@ impl VerifiedPackage {
 const ROOM_SHARE: u64 = 8;
 const BUFFER: usize = 1 << 17;
 
-/// What the index vouches for. Its MD5 sums vouch for nothing and cost time.
+/// What an index vouches for. Its MD5 sums vouch for nothing and cost time.
 fn size_and_sha256(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let (mut size, mut hasher, mut buffer) = (0, Sha256Hasher::default(), vec![0; BUFFER]);
@@ -85,27 +93,78 @@ fn size_and_sha256(path: &Path) -> io::Result<(u64, String)> {
     }
 }
 
-/// Checks a downloaded file against the plan and the pinned package keys.
+/// What decides which other packages come, stay or go. apt planned by what the index says of them, and that only the
+/// repository key signed.
+const PLANNED_BY: [&str; 9] =
+    ["Depends", "Pre-Depends", "Conflicts", "Breaks", "Replaces", "Provides", "Essential", "Protected", "Multi-Arch"];
+
+/// Checks a downloaded file of the suite against the plan, its entry in the index and the pinned package keys.
 pub(crate) fn verify_package(
     path: &Path,
     planned: &PlannedPackage,
+    entry: &PackageEntry,
     trusted: &Keyring,
     required: &[SignatureRole],
 ) -> Result<VerifiedPackage, PackageError> {
     let name = planned.name.to_string();
+    let refused = |cause| PackageError::Deb { name: name.clone(), version: planned.to.clone(), cause };
+    let deb = open(path, planned, entry)?.verify(trusted, required).map_err(refused)?;
+    let control = deb.control().clone();
+    for field in PLANNED_BY {
+        let words = |control: &Control| -> Option<Vec<String>> {
+            let value = control.stanza().get(field).filter(|value| !value.is_empty());
+            value.map(|value| value.split_whitespace().map(str::to_owned).collect())
+        };
+        if words(&control) != words(entry.control()) {
+            return Err(PackageError::Field { name, version: planned.to.clone(), field });
+        }
+    }
+    let policy_path = path_in_package(planned.name.as_str());
+    let policy =
+        match deb.read_file(&policy_path).map_err(refused)? {
+            None => UpdatePolicy::default(),
+            Some(bytes) => UpdatePolicy::parse(&String::from_utf8_lossy(&bytes))
+                .map_err(|cause| PackageError::Policy { name: name.clone(), path: policy_path, cause })?,
+        };
+    // It counts from the commit on; that it can be read then is known now.
+    let rollback_floor = policy.rollback_floor.as_deref().map(str::parse::<Version>).transpose();
+    rollback_floor.map_err(|cause| PackageError::Floor { name, cause })?;
+    let (path, uncompressed) = (path.to_owned(), deb.uncompressed().map(Path::to_owned));
+    Ok(VerifiedPackage { path, uncompressed, control, policy, paths: paths(&deb) })
+}
+
+/// Checks a file that apt downloaded against the plan and the entry of the list that apt verified. It carries no
+/// signature of ours, so no update policy in it counts.
+pub(crate) fn verify_by_list(
+    path: &Path,
+    planned: &PlannedPackage,
+    entry: &PackageEntry,
+) -> Result<VerifiedPackage, PackageError> {
+    let deb = open(path, planned, entry)?;
+    let (control, policy, paths) = (deb.control().clone(), UpdatePolicy::default(), paths(&deb));
+    let (path, uncompressed) = (path.to_owned(), deb.uncompressed().map(Path::to_owned));
+    Ok(VerifiedPackage { path, uncompressed, control, policy, paths })
+}
+
+/// Opens a file that has the size and SHA-256 of its entry and holds what was planned.
+fn open(path: &Path, planned: &PlannedPackage, entry: &PackageEntry) -> Result<Deb, PackageError> {
     let read_error = |cause| PackageError::Read { path: path.to_owned(), cause };
-    if size_and_sha256(path).map_err(read_error)? != (planned.size, planned.sha256.clone()) {
+    let name = planned.name.to_string();
+    if size_and_sha256(path).map_err(read_error)? != (entry.size(), entry.sha256().to_owned()) {
         return Err(PackageError::Content { name });
     }
-    let refused = |cause| PackageError::Deb { name: name.clone(), version: planned.to.clone(), cause };
     let policy_path = path_in_package(planned.name.as_str());
     let uncompressed_path = path.with_extension("uncompressed.deb");
     let max_bytes =
         rustix::fs::statvfs(path).map_or(0, |room| room.f_bavail.saturating_mul(room.f_frsize) / ROOM_SHARE);
     let harvest =
         Harvest { file: Some(&policy_path), uncompressed: Some(Uncompressed { path: &uncompressed_path, max_bytes }) };
-    let deb = Deb::open_and_take(path, Limits::DEFAULT, &harvest).map_err(refused)?;
-    let deb = deb.verify(trusted, required).map_err(refused)?;
+    let version = planned.to.clone();
+    let deb = Deb::open_and_take(path, Limits::DEFAULT, &harvest).map_err(|cause| PackageError::Deb {
+        name,
+        version,
+        cause,
+    })?;
     let control = deb.control();
     if *control.package() != planned.name
         || control.version().as_str() != planned.to.as_str()
@@ -116,15 +175,9 @@ pub(crate) fn verify_package(
             found: format!("{} {} {}", control.package(), control.version(), control.architecture()),
         });
     }
-    let paths = deb.entries().iter().map(|entry| entry.path.clone()).collect();
-    let policy =
-        match deb.read_file(&policy_path).map_err(refused)? {
-            None => UpdatePolicy::default(),
-            Some(bytes) => UpdatePolicy::parse(&String::from_utf8_lossy(&bytes))
-                .map_err(|cause| PackageError::Policy { name: name.clone(), path: policy_path, cause })?,
-        };
-    // It counts from the commit on; that it can be read then is known now.
-    let rollback_floor = policy.rollback_floor.as_deref().map(str::parse::<Version>).transpose();
-    rollback_floor.map_err(|cause| PackageError::Floor { name, cause })?;
-    Ok(VerifiedPackage { deb, policy, paths })
+    Ok(deb)
+}
+
+fn paths(deb: &Deb) -> Vec<String> {
+    deb.entries().iter().map(|entry| entry.path.clone()).collect()
 }

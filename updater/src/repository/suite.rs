@@ -13,6 +13,7 @@ use debian_formats::release::{IndexFile, ReleaseError, VerifiedRelease};
 use debian_formats::{Architecture, PackageName};
 use durable_files::DurableError;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::time::Duration;
 
@@ -55,6 +56,25 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// The whole of it, but of these packages only these versions.
+    pub(crate) fn narrowed_to<'a>(&'a self, entries: &[&PackageEntry]) -> impl Iterator<Item = &'a str> {
+        let lines = |entry: &&PackageEntry| {
+            (format!("Package: {}", entry.control().package()), format!("SHA256: {}", entry.sha256()))
+        };
+        let wanted: Vec<(String, String)> = entries.iter().map(lines).collect();
+        let is_kept = move |stanza: &&str| {
+            let has = |wanted: &str| stanza.lines().any(|line| line.eq_ignore_ascii_case(wanted));
+            wanted.iter().all(|(name, content)| !has(name) || has(content))
+        };
+        self.text.split_inclusive("\n\n").filter(is_kept)
+    }
+
+    /// The entries of these packages.
+    pub(crate) fn entries_of(&self, names: &BTreeSet<&PackageName>) -> Result<Vec<PackageEntry>, SuiteError> {
+        PackageEntry::find_all_in_index(&self.text, |name| names.iter().any(|wanted| wanted.as_str() == name))
+            .map_err(|cause| SuiteError::Index { suite: self.suite.clone(), cause })
+    }
+
     /// The entries of one package.
     pub(crate) fn entries(&self, name: &PackageName) -> Result<Vec<PackageEntry>, SuiteError> {
         PackageEntry::find_in_index(&self.text, name)

@@ -85,7 +85,8 @@ impl Bench {
         let state = ["/var/lib/hi", "/var/lib/absent", "/var/lib/linked", "/var/lib/debfleet"].map(str::to_owned);
         let footprints =
             [PackageFootprint { paths: &old, state: &state }, PackageFootprint { paths: &new, state: &[] }];
-        let transaction = Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), from_server: false };
+        let transaction =
+            Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), removed: Vec::new(), from_server: false };
         let captured = Captured {
             root: &self.root(),
             folder: &self.snapshot(),

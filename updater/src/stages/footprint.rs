@@ -3,6 +3,7 @@
 use crate::repository::VerifiedPackage;
 use crate::snapshot::{PackageFootprint, Scope, displaced_packages};
 use crate::system::Device;
+use crate::transaction::RemovedPackage;
 use fleet_protocol::update_policy::{UpdatePolicy, path_in_package};
 use std::collections::BTreeSet;
 use std::io;
@@ -13,10 +14,11 @@ struct Footprint {
     state: Vec<String>,
 }
 
-/// The scope of installing these packages: what they, the versions before them and the packages they displace own.
-pub(crate) fn scope_of(device: &Device, packages: &[VerifiedPackage]) -> io::Result<Scope> {
+/// The scope of installing these packages and removing others: what they, the versions before them and the packages
+/// they displace own.
+pub(crate) fn scope_of(device: &Device, packages: &[VerifiedPackage], removed: &[RemovedPackage]) -> io::Result<Scope> {
     let mut footprints = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut names: BTreeSet<String> = removed.iter().map(|gone| gone.name.to_string()).collect();
     for package in packages {
         let control = package.control();
         names.insert(control.package().to_string());
@@ -32,18 +34,23 @@ pub(crate) fn scope_of(device: &Device, packages: &[VerifiedPackage]) -> io::Res
 }
 
 /// The names of systemd units among the paths that these packages own, now and when they are installed.
-pub(crate) fn units_of(device: &Device, packages: &[VerifiedPackage]) -> io::Result<Vec<String>> {
+pub(crate) fn units_of(
+    device: &Device,
+    packages: &[VerifiedPackage],
+    removed: &[RemovedPackage],
+) -> io::Result<Vec<String>> {
     let mut units = BTreeSet::new();
-    for package in packages {
-        let owned = owned_paths(&device.root, package.control().package().as_str())?;
-        for path in owned.iter().chain(package.paths()) {
-            let unit = path.rsplit_once("lib/systemd/system/").map(|(_, unit)| unit);
-            let kinds = [".service", ".socket", ".timer", ".path"];
-            units.extend(
-                unit.filter(|unit| !unit.contains('/') && kinds.iter().any(|kind| unit.ends_with(kind)))
-                    .map(str::to_owned),
-            );
-        }
+    let names = packages.iter().map(|package| package.control().package());
+    let mut paths: Vec<String> = packages.iter().flat_map(|package| package.paths().to_vec()).collect();
+    for name in names.chain(removed.iter().map(|gone| &gone.name)) {
+        paths.extend(owned_paths(&device.root, name.as_str())?);
+    }
+    for path in &paths {
+        let unit = path.rsplit_once("lib/systemd/system/").map(|(_, unit)| unit);
+        let kinds = [".service", ".socket", ".timer", ".path"];
+        units.extend(
+            unit.filter(|unit| !unit.contains('/') && kinds.iter().any(|kind| unit.ends_with(kind))).map(str::to_owned),
+        );
     }
     Ok(units.into_iter().collect())
 }

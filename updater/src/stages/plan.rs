@@ -1,6 +1,5 @@
 //! Which version of a package to install: a pure decision.
 
-use crate::transaction::PlannedPackage;
 use debian_formats::packages::PackageEntry;
 use debian_formats::{Architecture, PackageName, Version};
 
@@ -22,7 +21,7 @@ pub(crate) enum Choice {
     /// The installed version is the one.
     UpToDate,
     /// Install this.
-    Update(PlannedPackage),
+    Update(Box<PackageEntry>),
 }
 
 /// Why a package is not installed as asked.
@@ -84,15 +83,7 @@ pub(crate) fn choose(
     if let Some(floor) = rules.floor.filter(|floor| version < floor) {
         return Err(Refusal::BelowFloor { name: name.clone(), version: version.clone(), floor: floor.clone() });
     }
-    Ok(Choice::Update(PlannedPackage {
-        name: name.clone(),
-        architecture: chosen.control().architecture().clone(),
-        from: rules.installed.cloned(),
-        to: version.clone(),
-        filename: chosen.filename().to_owned(),
-        size: chosen.size(),
-        sha256: chosen.sha256().to_owned(),
-    }))
+    Ok(Choice::Update(Box::new(chosen.clone())))
 }
 
 fn versions(entries: &[&PackageEntry]) -> String {
@@ -134,7 +125,7 @@ mod tests {
         };
         let held_back = |version: &Version| version.as_str() == "2.0";
         match choose(&"hi".parse().unwrap(), &entries(&["1.0", "2.0"]), rules, held_back) {
-            Ok(Choice::Update(planned)) => planned.to.to_string(),
+            Ok(Choice::Update(entry)) => entry.control().version().to_string(),
             Ok(Choice::UpToDate) => "up to date".into(),
             Err(refusal) => refusal.to_string(),
         }

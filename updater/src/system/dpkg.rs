@@ -1,8 +1,11 @@
 //! dpkg: what is installed, and how verified packages get installed.
 
+use super::apt::Target;
 use super::process::{ProcessError, Program};
+use super::sequence::DpkgCall;
 use super::{Device, ScriptMode};
 use crate::repository::VerifiedPackage;
+use crate::transaction::RemovedPackage;
 use debian_formats::names::NameError;
 use debian_formats::version::VersionError;
 use debian_formats::{Architecture, PackageName, Version};
@@ -20,12 +23,30 @@ pub(crate) struct InstalledPackage {
     pub(crate) version: Version,
     /// dpkg's three words, such as `install ok installed`.
     pub(crate) status: String,
+    /// The device does not work without it: Essential, Protected or Important.
+    pub(crate) is_essential: bool,
+    /// Its field Provides.
+    pub(crate) provides: String,
+    /// Bytes that it occupies, as it says itself.
+    pub(crate) size: u64,
 }
 
 impl InstalledPackage {
     /// Whether dpkg holds it for whole: unpacked, configured, no trigger pending.
     pub(crate) fn is_sound(&self) -> bool {
         self.status.ends_with(" ok installed")
+    }
+
+    /// Whether the owner wants it to stay as it is.
+    pub(crate) fn is_held(&self) -> bool {
+        self.status.starts_with("hold ")
+    }
+
+    /// Whether apt, on a machine of this architecture, means this one.
+    pub(crate) fn is(&self, target: &Target, native: &Architecture) -> bool {
+        let wanted = target.architecture.as_ref().unwrap_or(native);
+        let fits = |own: &Architecture| own == wanted || own.is_all();
+        self.name == target.name && self.architecture.as_ref().is_none_or(fits)
     }
 }
 
@@ -46,6 +67,8 @@ pub(crate) enum DpkgError {
     NotInstalled(String, String),
     #[error("dpkg says that it was done, and left {0} behind, which it could not remove; the disk may be failing")]
     LeftBehind(PathBuf),
+    #[error("{0} is still installed after dpkg said it was removed")]
+    NotRemoved(String),
     #[error(
         "dpkg's database was left broken by somebody else ({packages}), and `dpkg --configure -a` did not mend it; mend it by hand, then try again"
     )]
@@ -116,7 +139,7 @@ impl Dpkg {
 
     /// Every package that is more than a memory of its configuration.
     pub(crate) fn installed(&self) -> Result<Vec<InstalledPackage>, DpkgError> {
-        const FORMAT: &str = "${Package}\t${Architecture}\t${Version}\t${Status}\n";
+        const FORMAT: &str = "${Package}\t${Architecture}\t${Version}\t${Status}\t${Essential} ${Protected} ${Important}\t${Installed-Size}\t${Provides}\n";
         let program = Program::new("dpkg-query").arg("--admindir").arg(self.admin_dir()).args(["-W", "-f", FORMAT]);
         let output = self.succeed(program, "dpkg-query -W")?;
         let packages = output.lines().filter(|line| !line.trim().is_empty()).map(parse_line);
@@ -139,24 +162,25 @@ impl Dpkg {
         if left.is_empty() { Ok(()) } else { Err(DpkgError::BrokenBefore { packages: left.join(", ") }) }
     }
 
-    /// Installs a set in one call; `mark` names the transaction. It believes the status fields rather than the exit
-    /// code. Packages outside the set must be as sound as before: a trigger can break them.
+    /// Makes these calls; `mark` names the transaction. It believes the status fields rather than the exit code.
+    /// Packages outside the set must be as sound as before: a trigger can break them.
     pub(crate) fn install(
         &self,
+        calls: &[DpkgCall],
         packages: &[VerifiedPackage],
+        removed: &[RemovedPackage],
         timeout: Duration,
         mark: &str,
         _lock: &FrontendLock,
     ) -> Result<(), DpkgError> {
-        // Uncompressed, dpkg takes half the time; but a machine may demand signatures of its own, which only the
-        // original carries.
-        let demands_signatures = Self::demands_signatures();
-        let files = packages
-            .iter()
-            .map(|package| package.uncompressed().filter(|_| !demands_signatures).unwrap_or(package.path()));
-        let finished = self.dpkg().arg("--install").args(files).mark(mark).run(timeout, &self.log)?;
-        if !finished.is_success() {
-            return Err(DpkgError::Failed { command: "dpkg --install".into(), outcome: finished.describe() });
+        let began = Instant::now();
+        for call in calls {
+            let left = Duration::from_secs(timeout.as_secs().saturating_sub(began.elapsed().as_secs()));
+            let (program, command) = self.call(call, packages);
+            let finished = program.mark(mark).run(left, &self.log)?;
+            if !finished.is_success() {
+                return Err(DpkgError::Failed { command: command.into(), outcome: finished.describe() });
+            }
         }
         let installed = self.installed()?;
         for package in packages {
@@ -170,6 +194,12 @@ impl Dpkg {
                 return Err(DpkgError::NotInstalled(control.package().to_string(), status));
             }
         }
+        let is_left = |gone: &&RemovedPackage| {
+            installed.iter().any(|found| found.name == gone.name && found.architecture == gone.architecture)
+        };
+        if let Some(left) = removed.iter().find(is_left) {
+            return Err(DpkgError::NotRemoved(left.name.to_string()));
+        }
         if let Some(broken) = installed.iter().find(|package| !package.is_sound()) {
             return Err(DpkgError::NotInstalled(broken.name.to_string(), broken.status.clone()));
         }
@@ -182,6 +212,33 @@ impl Dpkg {
         let leftovers = ["tmp.ci", "updates/tmp.i", "status-new"].map(|name| self.admin_dir().join(name));
         let left = leftovers.into_iter().find(|path| path.symlink_metadata().is_ok());
         left.map_or(Ok(()), |path| Err(DpkgError::LeftBehind(path)))
+    }
+
+    fn call(&self, call: &DpkgCall, packages: &[VerifiedPackage]) -> (Program, &'static str) {
+        // Uncompressed, dpkg takes half the time; but a machine may demand signatures of its own, which only the
+        // original carries.
+        let demands_signatures = Self::demands_signatures();
+        let file = |package: &VerifiedPackage| {
+            package.uncompressed().filter(|_| !demands_signatures).unwrap_or(package.path()).to_owned()
+        };
+        let files = |numbers: &[usize]| -> Vec<PathBuf> {
+            numbers.iter().filter_map(|number| packages.get(*number)).map(file).collect()
+        };
+        let names = |targets: &[Target]| -> Vec<String> { targets.iter().map(Target::to_string).collect() };
+        let dpkg = self.dpkg();
+        match call {
+            DpkgCall::Install(numbers) => {
+                (dpkg.args(["--auto-deconfigure", "--install"]).args(files(numbers)), "dpkg --install")
+            }
+            DpkgCall::Unpack(numbers) => {
+                (dpkg.args(["--auto-deconfigure", "--unpack"]).args(files(numbers)), "dpkg --unpack")
+            }
+            DpkgCall::Configure(targets) => (dpkg.arg("--configure").args(names(targets)), "dpkg --configure"),
+            // What depends on it is unpacked only afterwards; at the end the status fields must be sound.
+            DpkgCall::Remove(targets) => {
+                (dpkg.args(["--force-depends", "--remove"]).args(names(targets)), "dpkg --remove")
+            }
+        }
     }
 
     /// Whether dpkg lets debsig-verify(1) look at each package: where that is installed, unless dpkg.cfg says
@@ -225,7 +282,7 @@ impl Dpkg {
 /// A line of dpkg-query; none for a package that is not installed or only left its configuration.
 fn parse_line(line: &str) -> Result<Option<InstalledPackage>, DpkgError> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [name, architecture, version, status] = fields[..] else {
+    let [name, architecture, version, status, essential, size, provides] = fields[..] else {
         return Err(DpkgError::Line(line.chars().take(200).collect()));
     };
     if status.ends_with("not-installed") || status.ends_with("config-files") {
@@ -236,6 +293,9 @@ fn parse_line(line: &str) -> Result<Option<InstalledPackage>, DpkgError> {
         architecture: Some(architecture).filter(|text| !text.is_empty()).map(str::parse).transpose()?,
         version: version.parse()?,
         status: status.to_owned(),
+        is_essential: essential.contains("yes"),
+        provides: provides.to_owned(),
+        size: size.parse::<u64>().unwrap_or(0).saturating_mul(1024),
     }))
 }
 
@@ -245,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_package_that_left_only_its_configuration_is_not_installed() {
-        let line = |status: &str| parse_line(&format!("hi\tall\t0.1.0-1\t{status}")).unwrap();
+        let line = |status: &str| parse_line(&format!("hi\tall\t0.1.0-1\t{status}\t  \t\t")).unwrap();
         assert!(line("install ok installed").unwrap().is_sound());
         assert!(!line("install reinstreq half-installed").unwrap().is_sound());
         assert!(!line("install ok triggers-pending").unwrap().is_sound());

@@ -10,17 +10,19 @@ mod network;
 mod own_unit;
 mod power;
 mod process;
+mod sequence;
 mod services;
 mod subvolume;
 
-pub(crate) use apt::simulate_install;
+pub(crate) use apt::{Apt, AptError, ExactVersion, Location, Step, Target, Unpack};
 pub(crate) use boot::{current_boot, is_reboot_required, reboot};
 pub(crate) use bounded::Stamp;
-pub(crate) use dpkg::{Dpkg, FrontendLock};
+pub(crate) use dpkg::{Dpkg, FrontendLock, InstalledPackage};
 pub(crate) use leftovers::end_marked_processes;
 pub(crate) use network::is_metered;
 pub(crate) use own_unit::{end_rest_of_unit, is_inside as is_inside_own_unit, run as run_in_own_unit};
 pub(crate) use process::{Finished, ProcessError};
+pub(crate) use sequence::sequence;
 pub(crate) use services::{Invocation, Services, Starting};
 pub(crate) use subvolume::{SubvolumeError, is_subvolume, remove_subvolume, snapshot_subvolume};
 

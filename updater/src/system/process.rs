@@ -74,6 +74,11 @@ impl Program {
         self
     }
 
+    pub(super) fn current_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Makes it, and all that it starts, known as part of a transaction.
     pub(super) fn mark(mut self, mark: &str) -> Self {
         self.command.env(MARK, mark);

@@ -227,7 +227,8 @@ mod tests {
     use crate::transaction::{Cause, Transaction};
 
     fn rolled_back(reason: String) -> State {
-        let transaction = Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), from_server: false };
+        let transaction =
+            Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), removed: Vec::new(), from_server: false };
         State::RolledBack { transaction, reason, cause: Cause::Failed }
     }
 

@@ -309,7 +309,7 @@ mod tests {
     use std::fmt::Write;
 
     fn transaction() -> Transaction {
-        Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), from_server: false }
+        Transaction { began: Timestamp::UNIX_EPOCH, packages: Vec::new(), removed: Vec::new(), from_server: false }
     }
 
     fn boot(number: usize) -> BootId {

@@ -6,4 +6,4 @@ mod plan;
 
 pub(crate) use journal::{Failure, Journal, JournalError, Outcome};
 pub(crate) use machine::{Action, BootId, Cause, Event, State, transition};
-pub(crate) use plan::{PlannedPackage, Transaction};
+pub(crate) use plan::{PlannedPackage, RemovedPackage, Transaction};
