@@ -10,12 +10,18 @@ use std::time::Instant;
 
 /// Our binaries, as released.
 pub(super) struct Tools {
-    pub(super) binaries: PathBuf,
+    /// cargo's folder of built things.
+    pub(super) target: PathBuf,
 }
 
 impl Tools {
     pub(super) fn command(&self, name: &str) -> Command {
-        Command::new(self.binaries.join(name))
+        Command::new(self.path(name))
+    }
+
+    /// Where a binary is.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.target.join(if name == "debfleet-updater" { "device" } else { "release" }).join(name)
     }
 
     /// `debfleet build`, not yet started; signed if there is a key.

@@ -66,7 +66,7 @@ impl Bench {
 pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
     install_missing(&NEEDED).context("could not install the peers")?;
     println!("building the release binaries …");
-    let tools = Tools { binaries: release_binaries()? };
+    let tools = Tools { target: release_binaries()? };
     if let Some(bench) = only {
         let machine = report::machine()?;
         println!("\n{machine}");
@@ -94,13 +94,7 @@ pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
 
 /// What users get is what is measured.
 fn release_binaries() -> Result<PathBuf> {
-    run(cargo().args([
-        "build",
-        "--release",
-        "--quiet",
-        "--package=cli",
-        "--package=repo-server",
-        "--package=updater",
-    ]))?;
-    Ok(fixture::target_folder()?.join("release"))
+    run(cargo().args(["build", "--release", "--quiet", "--package=cli", "--package=repo-server"]))?;
+    run(cargo().args(["build", "--profile=device", "--quiet", "--package=updater", "--no-default-features"]))?;
+    fixture::target_folder()
 }

@@ -1,11 +1,13 @@
 //! `cargo xtask packages`: debfleet's own programs as Debian packages, built by debfleet itself.
 
+mod foreign;
 mod release;
 mod stage;
 
 use crate::program::{build_binaries, output, run, workspace};
 use anyhow::{Context, Result};
 use clap::Args;
+use foreign::Foreign;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -20,6 +22,9 @@ pub(crate) struct Arguments {
     /// Pack the programs of this folder, such as target/debug, in place of a release build
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
+    /// Build for another architecture: only debfleet-updater, with the cross compiler of Debian's packages
+    #[arg(long, value_name = "ARCH", conflicts_with = "binaries")]
+    architecture: Option<Foreign>,
     /// Folder for the packages, and for `stage/` with their sources [default: target/packages]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -27,16 +32,23 @@ pub(crate) struct Arguments {
 
 /// Builds the programs, stages each with its manual and completions, and lets debfleet pack them.
 pub(crate) fn packages(arguments: &Arguments) -> Result<()> {
-    // Those of the developer's build write the manual: what is shipped need not be able to.
-    let (binaries, manual_writers) = match &arguments.binaries {
-        Some(given) => (given.clone(), given.clone()),
-        None => (release::build()?, build_binaries()?),
+    // Those of the developer's build write the manual: what is shipped need not be able to. They also pack: what is
+    // built for another machine does not run here.
+    let (built, manual_writers) = match (&arguments.binaries, arguments.architecture) {
+        (Some(given), _) => (NAMES.map(|name| given.join(name)).to_vec(), given.clone()),
+        (None, None) => (release::build()?, build_binaries()?),
+        (None, Some(foreign)) => (vec![release::build_foreign(foreign)?], build_binaries()?),
     };
     let out = arguments.out.clone().unwrap_or_else(|| workspace().join("target/packages"));
-    for name in NAMES {
-        let staged = stage::stage(name, &binaries, &manual_writers, &out.join("stage").join(name))?;
-        let mut build = Command::new(binaries.join("debfleet"));
+    let strip = arguments.architecture.map_or("strip".to_owned(), |foreign| foreign.tool("strip"));
+    for program in &built {
+        let name = program.file_name().and_then(std::ffi::OsStr::to_str).context("a program has a name")?;
+        let staged = stage::stage(name, program, &strip, &manual_writers, &out.join("stage").join(name))?;
+        let mut build = Command::new(manual_writers.join("debfleet"));
         build.arg("build").arg(&staged).arg("--out").arg(&out);
+        if let Some(foreign) = arguments.architecture {
+            build.arg("--architecture").arg(foreign.debian_name());
+        }
         for key in &arguments.key {
             build.args(["--key", key]);
         }

@@ -8,9 +8,9 @@ use std::process::Command;
 /// What stands for the workspace's version in a manifest below `packaging/`.
 const VERSION: &str = "\"WORKSPACE\"";
 
-/// Makes the folder anew and gives it.
+/// Makes the folder anew for a program, which `strip` reduces to what runs, and gives it.
 #[expect(clippy::disallowed_methods, reason = "a stage that is lost is made again")]
-pub(crate) fn stage(name: &str, binaries: &Path, manual_writers: &Path, stage: &Path) -> Result<PathBuf> {
+pub(crate) fn stage(name: &str, program: &Path, strip: &str, manual_writers: &Path, stage: &Path) -> Result<PathBuf> {
     if stage.exists() {
         std::fs::remove_dir_all(stage).with_context(|| format!("could not remove {}", stage.display()))?;
     }
@@ -27,13 +27,13 @@ pub(crate) fn stage(name: &str, binaries: &Path, manual_writers: &Path, stage: &
     std::fs::write(&manifest, text.replacen(VERSION, version, 1))
         .with_context(|| format!("could not write {}", manifest.display()))?;
 
-    let (program, bin) = (binaries.join(name), stage.join("bin"));
+    let bin = stage.join("bin");
     let (completions, man) = (stage.join("completions"), stage.join("man"));
     for folder in [&bin, &man] {
         std::fs::create_dir(folder).with_context(|| format!("could not make {}", folder.display()))?;
     }
     // A release build is stripped by its profile, and loses nothing here.
-    run(Command::new("strip").args(["--remove-section=.comment", "-o"]).arg(bin.join(name)).arg(&program))?;
+    run(Command::new(strip).args(["--remove-section=.comment", "-o"]).arg(bin.join(name)).arg(program))?;
     run(Command::new(manual_writers.join(name)).arg("write-manual").arg(&completions))?;
     for page in manual_pages(&completions)? {
         // Policy 12.1: manual pages are compressed with gzip -9; -n leaves name and time out.
