@@ -6,7 +6,9 @@ use end_to_end::hostile::{Fault, Request};
 use end_to_end::{Device, HostileServer, PackageKey, RepositoryCopy, Server, Source, run};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 /// A device on hi 0.1.0 whose server counts requests and may offer 0.2.0.
 struct Bench {
@@ -43,7 +45,9 @@ impl Bench {
     fn run(&self) -> Running {
         let mut command = self.device.command(&["run"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
         Running { child, log }
     }
 
@@ -54,27 +58,38 @@ impl Bench {
 
 struct Running {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: Receiver<String>,
 }
 
 impl Running {
     /// Reads the log up to a line with this text.
     #[track_caller]
     fn wait_for(&mut self, text: &str) {
+        // Long enough for the slowest machine.
+        let patience = Duration::from_secs(300);
         let mut read = String::new();
         while !read.contains(text) {
-            let before = read.len();
-            self.log.read_line(&mut read).unwrap();
-            assert!(read.len() > before, "it ended and did not say {text:?}:\n{read}");
+            let line = self.log.recv_timeout(patience);
+            assert!(line.is_ok(), "it did not say {text:?}:\n{read}");
+            read += &(line.unwrap_or_default() + "\n");
         }
     }
 
     /// Ends it as systemd would, and gives the rest of its log.
     fn end(mut self) -> String {
         kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
-        let rest = std::io::read_to_string(self.log).unwrap();
+        let rest: Vec<String> = self.log.iter().collect();
+        let rest = rest.join("\n");
         assert!(self.child.wait().unwrap().success(), "{rest}");
         rest
+    }
+}
+
+/// A test that fails leaves nobody polling.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

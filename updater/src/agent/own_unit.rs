@@ -10,6 +10,9 @@ use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// The exit code of a command that failed and changed nothing.
+const FAILED: u8 = 1;
+
 /// Whether what changes the device should be handed to a unit of its own: on a running system with systemd, unless
 /// this is that unit.
 pub(crate) fn is_wanted(config: &Config) -> bool {
@@ -27,10 +30,11 @@ pub(crate) fn recover(config: &Config) -> Result<()> {
     start(config, &recover_arguments(config)).map(drop)
 }
 
-/// Brings one package up to date in a unit of its own, as the poll found it.
-pub(super) fn poll(config: &Config, package: &PackageName) -> Result<()> {
+/// Brings one package up to date in a unit of its own, as the poll found it. Gives whether it did not fail: what was
+/// rolled back needs no other attempt.
+pub(super) fn poll(config: &Config, package: &PackageName) -> Result<bool> {
     let command = ["--config".into(), config.path.clone().into(), "poll".into(), package.to_string().into()];
-    start(config, &command).map(drop)
+    start(config, &command).map(|code| code != Some(FAILED))
 }
 
 fn start(config: &Config, arguments: &[OsString]) -> Result<Option<u8>> {

@@ -6,6 +6,7 @@ use crate::policy::{Slot, Windows, after_failures};
 use crate::repository::SuiteError;
 use crate::supervision;
 use crate::system::{Device, Stamp};
+use crate::transaction::State;
 use anyhow::{Context, Result};
 use debian_formats::PackageName;
 use fleet_protocol::update_document::{Update, UpdateDocument, WantedPackage};
@@ -174,7 +175,13 @@ fn poll(config: &Config, all_done: Option<Seen>) -> Result<Polled> {
             agent.update(&newest(config, name), Origin::Polled)
         };
         match outcome {
-            Ok(true) => did_anything = true,
+            Ok(true) => {
+                did_anything = true;
+                if !hand_over {
+                    tracing::info!("the update of {name} ended: {}", agent.state().name());
+                    failed |= matches!(agent.state(), State::Abandoned { .. });
+                }
+            }
             Ok(false) => {}
             Err(error) => {
                 failed = true;
@@ -183,16 +190,14 @@ fn poll(config: &Config, all_done: Option<Seen>) -> Result<Polled> {
         }
     }
     agent.note_waiting()?;
-    let polled = match (did_anything || failed, &agent.waiting) {
-        (true, _) => Polled::Other { failed },
-        (false, Some(_)) => Polled::Waiting,
-        (false, None) => Polled::AllDone(agent.look()?),
-    };
+    if !did_anything && !failed {
+        return Ok(if agent.waiting.is_some() { Polled::Waiting } else { Polled::AllDone(agent.look()?) });
+    }
     drop(agent);
     for name in to_hand_over {
-        own_unit::poll(config, &name)?;
+        failed |= !own_unit::poll(config, &name)?;
     }
-    Ok(polled)
+    Ok(Polled::Other { failed })
 }
 
 /// The newest version of one package.

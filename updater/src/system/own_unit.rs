@@ -13,7 +13,7 @@ const UNIT: &str = "debfleet-updater-transaction.service";
 /// Says that this process is the unit's.
 const INSIDE: &str = "DEBFLEET_TRANSACTION_UNIT";
 /// Handed on to the unit, which has nothing else of its caller's environment.
-const HANDED_ON: [&str; 9] = [
+const HANDED_ON: [&str; 12] = [
     "DEBFLEET_LOG",
     "DEBFLEET_UPDATER_CONFIG",
     "http_proxy",
@@ -22,7 +22,10 @@ const HANDED_ON: [&str; 9] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
     "TERM",
+    "TZ",
 ];
 
 /// Whether this process is the one that systemd started for the transaction.
