@@ -71,7 +71,9 @@ impl Downloads {
         required: &[SignatureRole],
     ) -> Result<(), DownloadError> {
         durable_files::create_dir(&self.ahead, 0o700)?;
-        self.fetch_into(&self.ahead, client, planned, entry, trusted, required).map(drop)
+        let verified = self.fetch_into(&self.ahead, client, planned, entry, trusted, required)?;
+        // It is made anew when the time has come; until then only room would be lost.
+        Ok(verified.uncompressed().map_or(Ok(()), durable_files::remove)?)
     }
 
     /// Whether a package needs no download. Its content is looked at when it is installed.

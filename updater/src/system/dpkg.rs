@@ -225,7 +225,8 @@ impl Dpkg {
             numbers.iter().filter_map(|number| packages.get(*number)).map(file).collect()
         };
         let names = |targets: &[Target]| -> Vec<String> { targets.iter().map(Target::to_string).collect() };
-        let dpkg = self.dpkg();
+        // It need not flush each file: a power cut before the flush that precedes the commit ends in a rollback.
+        let dpkg = self.dpkg().arg("--force-unsafe-io");
         match call {
             DpkgCall::Install(numbers) => {
                 (dpkg.args(["--auto-deconfigure", "--install"]).args(files(numbers)), "dpkg --install")
@@ -252,14 +253,10 @@ impl Dpkg {
         self.device.root.join("var/lib/dpkg")
     }
 
-    /// dpkg with the options that keep it from asking: the owner's conffiles stay (as `--force-confold`). It does not
-    /// flush each file: a power cut before the flush that precedes the commit ends in a rollback.
+    /// dpkg with the options that keep it from asking: the owner's conffiles stay (as `--force-confold`).
     fn dpkg(&self) -> Program {
-        let mut program = Program::new("dpkg").env("DPKG_FRONTEND_LOCKED", "true").args([
-            "--force-confdef",
-            "--force-confold",
-            "--force-unsafe-io",
-        ]);
+        let mut program =
+            Program::new("dpkg").env("DPKG_FRONTEND_LOCKED", "true").args(["--force-confdef", "--force-confold"]);
         if !self.device.is_running_system() {
             program = program.arg("--root").arg(&self.device.root);
             if self.device.scripts == ScriptMode::Chrootless {
