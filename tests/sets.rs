@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
-use end_to_end::{Archive, Device, Ended, HostileServer, PackageKey, Server, Source, Tree, plain_deb};
+use end_to_end::{Archive, Device, Ended, HostileServer, PackageKey, RepositoryCopy, Server, Source, Tree, plain_deb};
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -283,4 +284,32 @@ fn a_downgrade_takes_along_only_what_was_asked_for() {
     bench.install(&["hi=0.2.0-1", "libhi=0.2.0-1"]).fails(1, "--allow-downgrade");
     bench.install(&["hi=0.2.0-1", "libhi=0.2.0-1", "--allow-downgrade"]).success();
     assert_eq!((bench.version("hi"), bench.version("libhi")), ("0.2.0-1".into(), "0.2.0-1".into()));
+}
+
+/// A server that is broken into may sign what it likes, and not make apt plan by what no package key signed.
+#[test]
+fn an_index_that_says_other_dependencies_than_the_package_itself() {
+    let bench = Bench::new();
+    bench.publish(&[
+        package("hi", "0.2.0", "depends = [\"libhi\"]"),
+        package("libhi", "1.0.0", ""),
+        package("sly", "1.0.0", ""),
+    ]);
+    let copy = RepositoryCopy::of(&bench.server);
+    let path = "/debian/dists/stable/main/binary-amd64/Packages";
+    let index = String::from_utf8(copy.read(path)).unwrap();
+    assert!(index.contains("Depends: libhi\n"), "{index}");
+    let index = index.replace("Depends: libhi\n", "Depends: sly\nConflicts: libhi\n");
+    let hash: String = Sha256::digest(&index).iter().map(|byte| format!("{byte:02x}")).collect();
+    copy.write(path, index.as_bytes());
+    copy.write(&path.replace("Packages", &format!("by-hash/SHA256/{hash}")), index.as_bytes());
+    copy.resign(&bench.server.repository_key(), |release| {
+        let fields: Vec<&str> = release.lines().take_while(|line| !line.ends_with(':')).collect();
+        format!("{}\nSHA256:\n {hash} {} main/binary-amd64/Packages\n", fields.join("\n"), index.len())
+    });
+    let thief = HostileServer::serve(copy.path());
+    bench.device.configure(thief.url(), "");
+    let before = bench.tree();
+    bench.install(&[]).fails(1, "the index gives another Depends than the package itself");
+    before.assert_same(&bench.tree());
 }

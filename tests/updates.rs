@@ -117,9 +117,11 @@ fn a_hanging_script_is_ended_and_everything_put_back() {
     let bench = Bench::new();
     bench.device.configure(bench.server.url(), "install-timeout = 3\n");
     // It leaves its process group, as a daemon does.
-    let hanging = next().with_lines("scripts/postinst", "\nsetsid sleep 100000 &\nsleep 100000\n");
+    let seconds = format!("1{:09}", std::process::id());
+    let script = format!("\nsetsid sleep {seconds} &\nsleep {seconds}\n");
+    let hanging = next().with_lines("scripts/postinst", &script);
     bench.assert_rolled_back(&hanging, "did not end within 3 s");
-    let left = run(Command::new("pgrep").args(["-f", "^sleep 100000$"]));
+    let left = run(Command::new("pgrep").args(["-f", &format!("^sleep {seconds}$")]));
     assert_eq!(left.stdout, "", "nothing that the script started is left");
 }
 

@@ -120,7 +120,7 @@ fn roll_back(config: &Config) -> Result<ExitCode> {
     let mut agent = Agent::open(config, Moment::Running)?;
     agent.roll_back()?;
     let State::RolledBack { transaction, .. } = agent.state() else { return conclude(agent.state()) };
-    for package in &transaction.packages {
+    for package in transaction.asked_first() {
         let back = package.from.as_ref().map_or("not installed".to_owned(), ToString::to_string);
         print(&format!("{} is back at: {back}\n", package.name))?;
     }
@@ -184,7 +184,7 @@ fn without_configuration(arguments: &CommandLine, error: anyhow::Error) -> Resul
 fn conclude(state: &State) -> Result<ExitCode> {
     match state {
         State::Committed { transaction } => {
-            for package in &transaction.packages {
+            for package in transaction.asked_first() {
                 print(&format!("{} {} is installed and healthy\n", package.name, package.to))?;
             }
             for package in &transaction.removed {
@@ -194,7 +194,7 @@ fn conclude(state: &State) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         State::Rebooting { transaction, .. } => {
-            for package in &transaction.packages {
+            for package in transaction.asked_first() {
                 let (name, to) = (&package.name, &package.to);
                 print(&format!("{name} {to} is installed; the device boots now and tries it\n"))?;
             }
@@ -202,7 +202,7 @@ fn conclude(state: &State) -> Result<ExitCode> {
         }
         // Why stands in the log already, at the moment it happened.
         State::RolledBack { transaction, .. } => {
-            for package in &transaction.packages {
+            for package in transaction.asked_first() {
                 let back = package.from.as_ref().map_or("not installed".to_owned(), ToString::to_string);
                 print(&format!("{} {} was rolled back; the device is at: {back}\n", package.name, package.to))?;
             }

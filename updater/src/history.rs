@@ -54,7 +54,11 @@ pub(crate) struct Entry {
     pub(crate) began: Timestamp,
     pub(crate) ended: Timestamp,
     pub(crate) outcome: Ended,
+    /// Those that were asked for first.
     pub(crate) packages: Vec<Change>,
+    /// `name version` of what had to go.
+    #[serde(default)]
+    pub(crate) removed: Vec<String>,
     /// Why it did not end in a commit.
     pub(crate) reason: Option<String>,
     /// Paths that changed meanwhile and were not put back.
@@ -64,7 +68,8 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(transaction: &Transaction, ended: Timestamp, outcome: Ended) -> Self {
-        let packages = transaction.packages.iter().take(MAX_PACKAGES);
+        let packages = transaction.asked_first().take(MAX_PACKAGES);
+        let removed = transaction.removed.iter().take(MAX_PACKAGES);
         let change = |package: &crate::transaction::PlannedPackage| Change {
             name: package.name.clone(),
             from: package.from.clone(),
@@ -75,6 +80,7 @@ impl Entry {
             ended,
             outcome,
             packages: packages.map(change).collect(),
+            removed: removed.map(|package| format!("{} {}", package.name, package.version)).collect(),
             reason: None,
             left_behind: Vec::new(),
         }

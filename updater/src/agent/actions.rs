@@ -167,7 +167,7 @@ impl Agent<'_> {
     /// So that the next attempt can be rolled back wholly.
     fn remember_to_copy_away(&mut self, transaction: &Transaction, left_behind: &[String]) {
         let ours: Vec<String> = left_behind.iter().filter(|path| is_part_of_the_system(path)).cloned().collect();
-        for package in &transaction.packages {
+        for package in transaction.of_suite() {
             if let Err(error) = self.memory.note_left_behind(&package.name, &ours) {
                 tracing::warn!("could not remember what was left behind: {error}");
             }
@@ -185,7 +185,7 @@ impl Agent<'_> {
             State::Committed { transaction } => {
                 self.memory.note_committed(transaction.began)?;
                 self.note_history(Entry::new(&transaction, Timestamp::now(), Ended::Committed))?;
-                for package in &transaction.packages {
+                for package in transaction.of_suite() {
                     self.memory.forget_rolled_back(&package.name, &package.to)?;
                     self.memory.confirm_rollback_floor(&package.name)?;
                     self.memory.note_previous(&package.name, package.from.as_ref())?;
@@ -200,7 +200,7 @@ impl Agent<'_> {
                 let told = self.journal.last_failure().map(|failure| failure.left_behind.clone()).unwrap_or_default();
                 let entry = Entry::new(&transaction, Timestamp::now(), Ended::RolledBack).because(&reason, &told);
                 let is_new = self.note_history(entry)?;
-                for package in &transaction.packages {
+                for package in transaction.of_suite() {
                     match cause {
                         Cause::Interrupted if is_new => self.memory.note_interrupted(&package.name, &package.to)?,
                         Cause::Interrupted => {}

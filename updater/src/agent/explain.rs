@@ -1,6 +1,7 @@
 //! What was tried here, in plain words.
 
 use super::Places;
+use super::report::a_few;
 use crate::config::Config;
 use crate::history::{Change, Ended, Entry, History};
 use crate::memory::Memory;
@@ -22,7 +23,7 @@ pub(crate) fn lines(entries: &[Entry]) -> String {
         let packages: Vec<String> = entry.packages.iter().map(change).collect();
         let began = entry.began.strftime("%Y-%m-%d %H:%M:%S UTC");
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:>3}  {began}  {:<11}  {}", index + 1, word(entry.outcome), packages.join(", "));
+        let _ = writeln!(text, "{:>3}  {began}  {:<11}  {}", index + 1, word(entry.outcome), a_few(&packages));
     }
     if text.is_empty() { "nothing was tried on this device yet\n".into() } else { text }
 }
@@ -43,6 +44,7 @@ fn tell(entry: &Entry, is_held_back: &dyn Fn(&Change) -> bool) -> String {
     let seconds = entry.ended.duration_since(entry.began).as_secs().max(0);
     let mut lines = vec![format!("An update began {began} and ended after {seconds} s:")];
     lines.extend(entry.packages.iter().map(|package| format!("  {}", change(package))));
+    lines.extend(entry.removed.iter().map(|package| format!("  {package} → removed")));
     let reason = entry.reason.as_deref().unwrap_or("no reason is known");
     match entry.outcome {
         Ended::Committed => lines.push("It was committed: the health checks passed, and the new version stays.".into()),

@@ -5,7 +5,7 @@ use super::waiting::waiting;
 use crate::config::Config;
 use crate::memory::Memory;
 use crate::system::{Device, Dpkg};
-use crate::transaction::{Failure, Journal, Outcome, State};
+use crate::transaction::{Failure, Journal, Outcome, State, Transaction};
 use anyhow::Result;
 use debian_formats::names::SuiteName;
 use debian_formats::{PackageName, Version};
@@ -91,7 +91,7 @@ struct FailureReport {
 
 impl From<&Failure> for FailureReport {
     fn from(failure: &Failure) -> Self {
-        let packages = failure.transaction.iter().flat_map(|transaction| &transaction.packages);
+        let packages = failure.transaction.iter().flat_map(Transaction::asked_first);
         Self {
             at: failure.at.to_string(),
             outcome: failure.outcome,
@@ -114,9 +114,9 @@ pub(crate) fn status(config: &Config) -> Result<StatusReport> {
     // Not the agent's log: it may be writing there.
     let log = config.state_dir.join("status.log");
     let installed = Dpkg::new(device, log).installed()?;
-    let in_transaction = state.transaction().map(|transaction| transaction.packages.as_slice()).unwrap_or_default();
+    let in_transaction = state.transaction().into_iter().flat_map(Transaction::of_suite);
     let mut names = config.packages.clone();
-    names.extend(in_transaction.iter().map(|package| package.name.clone()));
+    names.extend(in_transaction.map(|package| package.name.clone()));
     names.sort();
     names.dedup();
     let package = |name: PackageName| PackageStatus {
@@ -148,7 +148,7 @@ impl fmt::Display for StatusReport {
         }
         if let Some(failure) = &self.last_failure {
             let what =
-                if failure.packages.is_empty() { String::new() } else { format!(" ({})", failure.packages.join(", ")) };
+                if failure.packages.is_empty() { String::new() } else { format!(" ({})", a_few(&failure.packages)) };
             let how = match failure.outcome {
                 Outcome::Refused => "last refused",
                 Outcome::Abandoned => "last given up before anything was changed",
@@ -163,6 +163,13 @@ impl fmt::Display for StatusReport {
         }
         Ok(())
     }
+}
+
+/// The first of a list, and how many more there are.
+pub(super) fn a_few(list: &[String]) -> String {
+    const FEW: usize = 4;
+    let shown = list.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if list.len() > FEW { format!("{shown} and {} more", list.len() - FEW) } else { shown }
 }
 
 fn version_or(version: Option<&Version>, otherwise: &str) -> String {

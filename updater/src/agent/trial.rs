@@ -52,7 +52,7 @@ impl Places {
 impl Agent<'_> {
     /// Why an installed version does not want to be replaced now.
     pub(super) fn inhibited(&self) -> Result<Option<String>> {
-        for planned in self.transaction()?.packages.iter().filter(|planned| planned.is_of_suite()) {
+        for planned in self.transaction()?.of_suite() {
             // The new version must be able to mend an old one whose policy is broken.
             let Ok(policy) = installed_policy(&self.device.root, planned.name.as_str()) else { continue };
             let Some(command) = policy.inhibit else { continue };
@@ -139,7 +139,7 @@ impl Agent<'_> {
     /// Noted before the commit: a second start must not take somebody else's later change for ours.
     fn before_commit(&mut self) -> Result<()> {
         let databases = self.shared_databases_hash()?;
-        for planned in self.transaction()?.packages.iter().filter(|planned| planned.is_of_suite()) {
+        for planned in self.transaction()?.of_suite() {
             let policy = installed_policy(&self.device.root, planned.name.as_str())?;
             if let Some(floor) = policy.rollback_floor {
                 let floor: Version =
@@ -156,7 +156,7 @@ impl Agent<'_> {
             let policy = installed_policy(&self.device.root, planned.name.as_str())?;
             Ok(OnTrial { what: format!("{} {}", planned.name, planned.to), policy })
         };
-        self.transaction()?.packages.iter().filter(|planned| planned.is_of_suite()).map(on_trial).collect()
+        self.transaction()?.of_suite().map(on_trial).collect()
     }
 
     fn reaches_server(&self) -> Result<()> {

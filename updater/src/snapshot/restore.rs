@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
 
 /// Where a file is written before it takes its place, in the same folder. The name is fixed, so a second try writes
 /// over the first, and short, so it fits beside the longest names.
@@ -45,8 +46,12 @@ pub(super) fn remove_what_was_absent(
         let found = walk_tree(root, &tree.0, &excluded)?;
         doomed.extend(found.into_iter().filter(|path| !present.contains_key(path.as_path())));
     }
-    let absent = manifest.entries.iter().filter(|(_, node)| *node == Node::Absent);
-    doomed.extend(absent.map(|(path, _)| path.0.clone()));
+    for (path, _) in manifest.entries.iter().filter(|(_, node)| *node == Node::Absent) {
+        if is_programs_only(&path.0) {
+            doomed.extend(walk_new_folder(root, &path.0)?);
+        }
+        doomed.insert(path.0.clone());
+    }
     doomed.extend(present.keys().filter(|path| !path.as_os_str().is_empty()).map(|path| unfinished(path)));
     // What lies in a folder sorts behind it.
     for path in doomed.iter().rev() {
@@ -56,6 +61,31 @@ pub(super) fn remove_what_was_absent(
         }
     }
     Ok(())
+}
+
+/// Where nobody but packages puts anything (FHS 4.1). A folder that came into being there goes with all that scripts made
+/// in it, such as Python's `__pycache__`.
+fn is_programs_only(path: &Path) -> bool {
+    let below = ["bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr"].iter().any(|top| path.starts_with(top));
+    below && !path.starts_with("usr/local")
+}
+
+/// What lies in a folder that was not there, and not in what is mounted below it.
+fn walk_new_folder(root: &Path, folder: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let top = root.join(folder);
+    let is_folder = top.symlink_metadata().is_ok_and(|found| found.is_dir());
+    if !is_folder || !lies_in_real_folders(root, folder) {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in WalkDir::new(&top).same_file_system(true).follow_links(false) {
+        match entry {
+            Ok(entry) => found.push(entry.path().strip_prefix(root).unwrap_or(entry.path()).to_owned()),
+            Err(error) if error.io_error().is_some_and(is_absent) => {}
+            Err(error) => return Err(at("read", &top)(error.into())),
+        }
+    }
+    Ok(found)
 }
 
 /// Removes a file, or a folder if it is empty: what others put into it is theirs.

@@ -167,6 +167,20 @@ fn a_changed_tree_comes_back_exactly() {
 }
 
 #[test]
+fn a_new_folder_of_programs_goes_with_what_scripts_made_in_it_and_one_of_data_stays() {
+    let bench = Bench::new();
+    let before = bench.picture();
+    bench.capture();
+    bench.change_everything();
+    bench.write("usr/share/hi/__pycache__/made.pyc", "by a script", 0o644);
+    bench.restore();
+    assert_eq!(bench.picture(), before);
+    bench.write("opt/hi/fstab/theirs", "somebody's", 0o644);
+    bench.restore();
+    assert!(bench.at("opt/hi/fstab/theirs").exists());
+}
+
+#[test]
 fn an_untouched_tree_stays_untouched() {
     let bench = Bench::new();
     let manifest = bench.capture();

@@ -258,3 +258,114 @@ fn qualified(step: &Step, transaction: &Transaction, native: &Architecture) -> S
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use debian_formats::checksums::Checksums;
+
+    const FIELDS: &str = "Maintainer: a\nDescription: d\n";
+
+    /// An entry of `name version fields`; its file's content is the text itself.
+    fn entry(name: &str, version: &str, fields: &str) -> PackageEntry {
+        let control = format!("Package: {name}\nVersion: {version}\nArchitecture: all\n{FIELDS}{fields}");
+        let checksums = Checksums::of_bytes(control.as_bytes());
+        let control: Control = control.parse().unwrap();
+        PackageEntry::from_stanza(&PackageEntry::stanza_for(&control, "pool/x.deb", &checksums)).unwrap()
+    }
+
+    fn installed(name: &str, version: &str, provides: &str) -> InstalledPackage {
+        InstalledPackage {
+            name: name.parse().unwrap(),
+            architecture: Some("all".parse().unwrap()),
+            version: version.parse().unwrap(),
+            status: "install ok installed".into(),
+            is_essential: name == "essential",
+            provides: provides.into(),
+            size: 10,
+        }
+    }
+
+    fn target(name: &str) -> Target {
+        Target { name: name.parse().unwrap(), architecture: None }
+    }
+
+    fn unpack(name: &str, version: &str) -> Step {
+        Step::Unpack(Unpack {
+            target: target(name),
+            version: version.parse().unwrap(),
+            source: "other:stable".into(),
+            architecture: "all".parse().unwrap(),
+        })
+    }
+
+    /// What comes of installing hi 2 with these fields and these further steps. libx stands in the suite in version 1 and
+    /// elsewhere in 1 and 2; liby and hi elsewhere only in 2, and liby's floor is 3.
+    fn judged(fields: &str, others: Vec<Step>) -> Result<Plan, String> {
+        let (hi, libx) = (entry("hi", "2", fields), entry("libx", "1", ""));
+        let elsewhere = [
+            entry("libx", "1", "Section: other\n"),
+            entry("libx", "2", ""),
+            entry("liby", "2", ""),
+            entry("libz", "2", ""),
+        ];
+        let asked = [(hi.control().package().clone(), Some(hi.clone()))];
+        let suite = [hi, libx];
+        // The files that apt would take: of libx 1 the one from elsewhere.
+        let locate =
+            |entry: &PackageEntry| Location { uri: "u".into(), size: entry.size(), sha256: entry.sha256().into() };
+        let locations: Vec<Location> = elsewhere.iter().chain(&suite[..1]).map(locate).collect();
+        let facts = SetFacts {
+            asked: &asked,
+            allow_downgrade: false,
+            suite: &suite,
+            others: &elsewhere,
+            locations: &locations,
+            installed: &[
+                installed("hi", "1", ""),
+                installed("old", "1", "mail-agent (= 2), greeter"),
+                installed("essential", "1", ""),
+                installed("debfleet-updater", "1", ""),
+                installed("libz", "3", ""),
+            ],
+            native: &"amd64".parse().unwrap(),
+            floor: &|name| (name.as_str() == "liby").then(|| "3".parse().unwrap()),
+        };
+        let mut steps = others;
+        steps.push(unpack("hi", "2"));
+        judge(&steps, &facts, Timestamp::UNIX_EPOCH, true).map_err(|refusal| refusal.to_string())
+    }
+
+    #[track_caller]
+    fn assert_refused(fields: &str, others: Vec<Step>, reason: &str) {
+        let refusal = judged(fields, others).unwrap_err();
+        assert!(refusal.contains(reason), "{refusal}");
+    }
+
+    #[test]
+    fn what_the_suite_offers_comes_from_nowhere_else() {
+        assert_refused("", vec![unpack("libx", "2")], "apt would take libx 2 from other:stable");
+        assert_refused("", vec![unpack("libx", "1")], "apt would take libx 1 from other:stable");
+    }
+
+    #[test]
+    fn another_source_dodges_neither_floor_nor_order() {
+        assert_refused("", vec![unpack("liby", "2")], "liby 2 is below 3");
+        assert_refused("", vec![unpack("libz", "2")], "put libz back from 3 to 2");
+        assert_refused("", vec![unpack("nobody", "2")], "nobody 2 from a file that no index names");
+    }
+
+    #[test]
+    fn only_what_is_named_is_removed_and_never_what_the_device_needs() {
+        let remove = |name: &str| vec![Step::Remove(target(name))];
+        for named in ["Conflicts: old", "Breaks: old (<< 2)", "Replaces: greeter", "Conflicts: mail-agent"] {
+            let plan = judged(&format!("{named}\n"), remove("old")).unwrap();
+            assert_eq!((plan.transaction.removed.len(), plan.occupied), (1, 20), "{named}");
+        }
+        assert_refused("Depends: old\n", remove("old"), "remove old, which nothing in it names");
+        assert_refused("Conflicts: old (<< 1)\n", remove("old"), "remove old, which nothing in it names");
+        assert_refused("Conflicts: essential\n", remove("essential"), "without which the device does not work");
+        assert_refused("Conflicts: debfleet-updater\n", remove("debfleet-updater"), "without which the device");
+        assert_refused("Conflicts: hi\n", remove("hi"), "remove hi, which was asked for");
+    }
+}

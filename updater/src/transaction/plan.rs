@@ -57,6 +57,18 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
+    /// The packages of the suite. What others need from elsewhere comes and goes with these; of them alone the device
+    /// remembers which versions it had and which did not work.
+    pub(crate) fn of_suite(&self) -> impl Iterator<Item = &PlannedPackage> {
+        self.packages.iter().filter(|planned| planned.is_of_suite())
+    }
+
+    /// All packages, those that were asked for first.
+    pub(crate) fn asked_first(&self) -> impl Iterator<Item = &PlannedPackage> {
+        let (asked, others): (Vec<_>, Vec<_>) = self.packages.iter().partition(|planned| planned.asked);
+        asked.into_iter().chain(others)
+    }
+
     /// Bytes of the largest one: the journal holds two of them, and why the last attempt failed, and must be
     /// writable on a full disk.
     pub(crate) const MAX_BYTES: usize = 48 << 10;
