@@ -139,7 +139,8 @@ impl Dpkg {
 
     /// Every package that is more than a memory of its configuration.
     pub(crate) fn installed(&self) -> Result<Vec<InstalledPackage>, DpkgError> {
-        const FORMAT: &str = "${Package}\t${Architecture}\t${Version}\t${Status}\t${Essential} ${Protected} ${Important}\t${Installed-Size}\t${Provides}\n";
+        // First and last stand fields that are never empty: space around the whole output is not kept.
+        const FORMAT: &str = "${Package}\t${Architecture}\t${Version}\t${Essential} ${Protected} ${Important}\t${Installed-Size}\t${Provides}\t${Status}\n";
         let program = Program::new("dpkg-query").arg("--admindir").arg(self.admin_dir()).args(["-W", "-f", FORMAT]);
         let output = self.succeed(program, "dpkg-query -W")?;
         let packages = output.lines().filter(|line| !line.trim().is_empty()).map(parse_line);
@@ -279,7 +280,7 @@ impl Dpkg {
 /// A line of dpkg-query; none for a package that is not installed or only left its configuration.
 fn parse_line(line: &str) -> Result<Option<InstalledPackage>, DpkgError> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [name, architecture, version, status, essential, size, provides] = fields[..] else {
+    let [name, architecture, version, essential, size, provides, status] = fields[..] else {
         return Err(DpkgError::Line(line.chars().take(200).collect()));
     };
     if status.ends_with("not-installed") || status.ends_with("config-files") {
@@ -302,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_package_that_left_only_its_configuration_is_not_installed() {
-        let line = |status: &str| parse_line(&format!("hi\tall\t0.1.0-1\t{status}\t  \t\t")).unwrap();
+        let line = |status: &str| parse_line(&format!("hi\tall\t0.1.0-1\t  \t\t\t{status}")).unwrap();
         assert!(line("install ok installed").unwrap().is_sound());
         assert!(!line("install reinstreq half-installed").unwrap().is_sound());
         assert!(!line("install ok triggers-pending").unwrap().is_sound());
