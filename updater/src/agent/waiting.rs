@@ -61,21 +61,30 @@ impl Agent<'_> {
             },
             is_downloaded: plan.packages().all(|(planned, entry)| self.downloads.has(planned, entry)),
         };
-        let Some(obstacle) = obstacle(policy, facts, &Zoned::now()) else { return Ok(false) };
-        let packages = plan.packages().map(|(planned, _)| (planned.name.clone(), planned.to.clone()));
-        self.ahead.extend(plan.packages().map(|(_, entry)| entry.sha256().to_owned()));
-        self.waiting.get_or_insert_with(|| Waiting { packages: BTreeMap::new(), obstacle }).packages.extend(packages);
-        if obstacle.allows_download(facts) && !facts.is_downloaded {
-            let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
-            let apt = self.apt.as_ref().context("apt was not asked")?;
-            let (ours, others) = plan.by_source();
-            for (planned, entry) in ours {
-                tracing::info!("downloading {} {} ({} bytes) ahead", planned.name, planned.to, entry.size());
-                self.downloads.fetch_ahead(client, planned, entry, keys, &self.config.required_signatures)?;
-            }
-            self.downloads.fetch_ahead_by_apt(apt, &others)?;
+        let mut found = obstacle(policy, facts, &Zoned::now());
+        let may_download = found.is_none_or(|obstacle| obstacle.allows_download(facts));
+        // A window is there for installing, and may close while a download takes its time.
+        if may_download && !facts.is_downloaded && !policy.windows.are_always_open() {
+            self.fetch_ahead(client, plan)?;
+            let facts = Facts { is_downloaded: true, ..facts };
+            found = found.or_else(|| obstacle(policy, facts, &Zoned::now()));
         }
+        let Some(obstacle) = found else { return Ok(false) };
+        self.ahead.extend(plan.packages().map(|(_, entry)| entry.sha256().to_owned()));
+        let packages = plan.packages().map(|(planned, _)| (planned.name.clone(), planned.to.clone()));
+        self.waiting.get_or_insert_with(|| Waiting { packages: BTreeMap::new(), obstacle }).packages.extend(packages);
         Ok(true)
+    }
+
+    fn fetch_ahead(&self, client: &Client, plan: &Plan) -> Result<()> {
+        let keys = self.package_keys.as_ref().context("no package keys are loaded")?;
+        let apt = self.apt.as_ref().context("apt was not asked")?;
+        let (ours, others) = plan.by_source();
+        for (planned, entry) in ours {
+            tracing::info!("downloading {} {} ({} bytes) ahead", planned.name, planned.to, entry.size());
+            self.downloads.fetch_ahead(client, planned, entry, keys, &self.config.required_signatures)?;
+        }
+        Ok(self.downloads.fetch_ahead_by_apt(apt, &others)?)
     }
 
     /// Tells of what waits, once when it changes, and removes what waited before. Nothing is written where nothing changed.

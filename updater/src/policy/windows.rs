@@ -122,6 +122,11 @@ impl Window {
 pub(crate) struct Windows(Vec<Window>);
 
 impl Windows {
+    /// Whether there are none.
+    pub(crate) fn are_always_open(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an update may begin.
     pub(crate) fn are_open(&self, now: &Zoned) -> bool {
         self.0.is_empty() || self.0.iter().any(|window| window.is_open(now.datetime()))
