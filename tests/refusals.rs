@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use end_to_end::hostile::Fault;
-use end_to_end::{DebianRoot, Device, Ended, HostileServer, PackageKey, RepositoryCopy, Server, Source};
+use end_to_end::{DebianRoot, Device, Ended, HostileServer, PackageKey, RepositoryCopy, Server, Source, Tree};
 
 /// A repository that can be damaged, served to an apt and to an updater which both have hi 0.1.0 and see 0.2.0.
 struct Bench {
@@ -127,6 +127,7 @@ fn release_played_back() {
         replace_field(&release, "Date", "Thu, 01 Jan 2026 00:00:00 UTC")
     });
     bench.device.updater(&["install"]).fails(1, "played back");
+    assert!(bench.device.failure().contains("played back"), "status says why: {}", bench.device.failure());
     assert_eq!(bench.device.says(), "Hello Deb! Version 0.1.0");
     bench.copy.write("/debian/dists/stable/InRelease", &seen);
     bench.device.install();
@@ -183,6 +184,20 @@ fn package_without_end() {
     bench.assert_accepted_once_mended();
 }
 
+/// It takes the minute that the updater gives a server.
+#[test]
+fn package_that_drips() {
+    let thief = Thief::new();
+    thief.server.publish(&thief.next.build(&thief.key));
+    thief.copy.refresh(&thief.server);
+    thief.hostile.fault(".deb", Fault::Dripping);
+    thief.device.updater(&["install"]).fails(1, "the server sends too slowly");
+    assert!(thief.device.failure().contains("too slowly"), "status says why: {}", thief.device.failure());
+    thief.hostile.mend();
+    thief.device.install();
+    assert_eq!(thief.device.says(), "Hello Deb! Version 0.2.0");
+}
+
 /// The repository's own signature is not enough: a server that is broken into cannot install anything.
 #[test]
 fn package_signed_by_a_key_that_the_device_does_not_trust() {
@@ -190,6 +205,145 @@ fn package_signed_by_a_key_that_the_device_does_not_trust() {
     bench.device.trust_packages_of(&PackageKey::new());
     bench.device.updater(&["install"]).fails(1, "not among the trusted keys");
     assert_eq!(bench.device.says(), "Hello Deb! Version 0.1.0");
+}
+
+/// A device on hi 0.1.0, and a thief who has the repository's key and, where it says so, the package key.
+struct Thief {
+    key: PackageKey,
+    server: Server,
+    copy: RepositoryCopy,
+    hostile: HostileServer,
+    device: Device,
+    old: std::path::PathBuf,
+    _hi: Source,
+    next: Source,
+}
+
+impl Thief {
+    fn new() -> Self {
+        let key = PackageKey::new();
+        let server = Server::start(&key);
+        let hi = Source::hi();
+        let old = hi.build(&key);
+        server.publish(&old);
+        let copy = RepositoryCopy::of(&server);
+        let hostile = HostileServer::serve(copy.path());
+        let device = Device::new(hostile.url(), &key);
+        device.install();
+        Self { key, server, copy, hostile, device, old, _hi: hi, next: Source::hi().bumped("0.2.0") }
+    }
+
+    /// Offers a package in a well-signed index; the device refuses it and says this.
+    #[track_caller]
+    fn is_refused(&self, package: &std::path::Path, word: &str) {
+        self.copy.offer(&self.server.repository_key(), package);
+        self.device.updater(&["install"]).fails(1, word);
+        assert!(self.device.failure().contains(word), "status says why: {}", self.device.failure());
+        assert_eq!(self.device.state(), "abandoned");
+        assert_eq!(self.device.says(), "Hello Deb! Version 0.1.0");
+    }
+
+    fn trick(&self, trick: &str) -> std::path::PathBuf {
+        RepositoryCopy::hostile_deb(&self.next.build(&self.key), trick, &self.key.secret())
+    }
+}
+
+#[test]
+fn package_whose_hash_is_right_and_whose_signature_is_not() {
+    let thief = Thief::new();
+    thief.is_refused(&thief.trick("no-signature"), "carries no origin signature");
+    let of_another = format!("signature-of:{}", thief.old.display());
+    thief.is_refused(&thief.trick(&of_another), "changed after it was signed");
+    let stranger = PackageKey::new();
+    let strange = RepositoryCopy::hostile_deb(&thief.next.build(&thief.key), "none", &stranger.secret());
+    thief.is_refused(&strange, "not among the trusted keys");
+    // The same way with nothing wrong in it is taken: it is the trick that was refused.
+    thief.copy.offer(&thief.server.repository_key(), &thief.trick("none"));
+    thief.device.install();
+    assert_eq!(thief.device.says(), "Hello Deb! Version 0.2.0");
+}
+
+/// Even with the package key, a .deb writes nowhere but where its list says.
+#[test]
+fn package_with_tricks_in_its_tar() {
+    let thief = Thief::new();
+    let before = Tree::of(&thief.device.root.path());
+    for (trick, word) in [
+        ("symlink-out", "would be written through"),
+        ("hardlink-out", "leaves the package through `..`"),
+        ("hardlink-to-the-system", "which is no file of the package before it"),
+        ("hardlink-through-a-symlink", "which is no file of the package before it"),
+        ("absolute", "is absolute"),
+        ("dot-dot", "leaves the package through `..`"),
+        ("device", "is of kind '3'"),
+        ("sparse", "is of kind 'S'"),
+        ("twice", "stands in it twice"),
+        ("terabyte", "is not an octal number"),
+        ("gigabytes", "truncated"),
+    ] {
+        thief.is_refused(&thief.trick(trick), word);
+    }
+    before.assert_same(&Tree::of(&thief.device.root.path()));
+}
+
+#[test]
+fn package_that_brings_a_setuid_program_as_a_surprise() {
+    let thief = Thief::new();
+    thief.is_refused(&thief.trick("setgid"), "/opt/hi/join-root would be setuid or setgid");
+    let surprise = thief.trick("setuid");
+    thief.is_refused(&surprise, "/opt/hi/become-root would be setuid or setgid");
+    thief.device.configure(thief.hostile.url(), "allow-setuid = [\"hi\"]\n");
+    thief.device.install();
+    assert_eq!(thief.device.says(), "Hello Deb! Version 0.2.0");
+    // What the device has already is no surprise.
+    thief.device.configure(thief.hostile.url(), "");
+    let next = Source::hi().bumped("0.3.0");
+    let again = RepositoryCopy::hostile_deb(&next.build(&thief.key), "setuid", &thief.key.secret());
+    thief.copy.offer(&thief.server.repository_key(), &again);
+    thief.device.install();
+    assert_eq!(thief.device.says(), "Hello Deb! Version 0.3.0");
+}
+
+/// An index of the same suite and key, and not the one that the Release names.
+#[test]
+fn index_of_an_earlier_release() {
+    let thief = Thief::new();
+    let plain = "/debian/dists/stable/main/binary-amd64/Packages";
+    let earlier = ["", ".xz", ".gz"].map(|ending| thief.copy.read(&format!("{plain}{ending}")));
+    thief.server.publish(&thief.next.build(&thief.key));
+    thief.copy.refresh(&thief.server);
+    let release = String::from_utf8(thief.copy.read("/debian/dists/stable/Release")).unwrap();
+    for (ending, earlier) in ["", ".xz", ".gz"].iter().zip(&earlier) {
+        let listed = format!("main/binary-amd64/Packages{ending}");
+        let line = release.lines().find(|line| line.split_whitespace().nth(2) == Some(&listed)).unwrap();
+        let digest = line.split_whitespace().next().unwrap();
+        thief.copy.write(&format!("/debian/dists/stable/main/binary-amd64/by-hash/SHA256/{digest}"), earlier);
+    }
+    let word = "not what the signed Release says";
+    thief.device.updater(&["install"]).fails(1, word);
+    assert!(thief.device.failure().contains(word), "status says why: {}", thief.device.failure());
+    thief.copy.refresh(&thief.server);
+    thief.device.install();
+}
+
+#[test]
+fn keys_that_were_revoked() {
+    let thief = Thief::new();
+    thief.server.publish(&thief.next.build(&thief.key));
+    thief.copy.refresh(&thief.server);
+    let revoked = RepositoryCopy::revoked(&thief.key.secret());
+    thief.device.trust_packages_by(&revoked);
+    thief.device.updater(&["install"]).fails(1, "it was revoked");
+    assert!(thief.device.failure().contains("it was revoked"), "status says why: {}", thief.device.failure());
+    thief.device.trust_packages_of(&thief.key);
+    thief.device.install();
+
+    thief.server.publish(&Source::hi().bumped("0.3.0").build(&thief.key));
+    thief.copy.refresh(&thief.server);
+    thief.device.trust_releases_by(&RepositoryCopy::revoked(&thief.server.repository_key()));
+    thief.device.updater(&["install"]).fails(1, "it was revoked");
+    assert!(thief.device.failure().contains("it was revoked"), "status says why: {}", thief.device.failure());
+    assert_eq!(thief.device.says(), "Hello Deb! Version 0.2.0");
 }
 
 #[test]

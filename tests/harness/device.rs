@@ -43,6 +43,16 @@ impl Device {
         put(&self.etc.path().join("package.gpg"), &keyring);
     }
 
+    /// Lets it trust packages by this keyring.
+    pub fn trust_packages_by(&self, keyring: &[u8]) {
+        put(&self.etc.path().join("package.gpg"), keyring);
+    }
+
+    /// Lets it trust Releases by this keyring.
+    pub fn trust_releases_by(&self, keyring: &[u8]) {
+        put(&self.etc.path().join("repository.gpg"), keyring);
+    }
+
     /// Lets it trust packages by the keyring at this path of its own root, as a keyring package brings it.
     pub fn trust_keyring_in_root(&self, path: &str) {
         self.link_keyring("package.gpg", path);

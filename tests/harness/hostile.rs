@@ -15,6 +15,8 @@ pub enum Fault {
     CutAfter(usize),
     /// Says nothing of a length and sends without end.
     Endless,
+    /// Sends a byte now and then.
+    Dripping,
     /// Ignores `Range` and sends the whole file.
     NoRanges,
     /// Answers a `Range` with the part that begins one byte later.
@@ -37,6 +39,9 @@ pub struct Request {
     /// The status of the answer.
     pub status: u16,
 }
+
+/// Between two bytes of a dripping body: slower than any network that still works.
+const DRIP: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Serves a folder, with faults. Ends with the test's process.
 pub struct HostileServer {
@@ -164,6 +169,13 @@ fn answer(mut stream: TcpStream, folder: &Path, shared: &(Mutex<Shared>, Condvar
     }
     let body = body.filter(|_| matches!(status, 200 | 206)).unwrap_or_default();
     let part = &body[from.unwrap_or(0).min(body.len())..];
+    if let Some(Fault::Dripping) = fault {
+        for byte in part {
+            stream.write_all(&[*byte])?;
+            std::thread::sleep(DRIP);
+        }
+        return Ok(());
+    }
     let end = if let Some(Fault::CutAfter(bytes)) = fault { part.len().min(bytes) } else { part.len() };
     stream.write_all(&part[..end])
 }

@@ -1,11 +1,14 @@
 //! A copy of a repository's files that a test may damage, and sign anew with the repository's own key.
 
 use crate::debian_root::put;
-use crate::program::run;
+use crate::program::{run, workspace};
 use crate::server::{Server, get};
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+
+const GPG: [&str; 5] = ["--batch", "--quiet", "--yes", "--no-permission-warning", "--homedir"];
 
 /// The files of the suite `stable`, as apt fetches them.
 pub struct RepositoryCopy {
@@ -87,9 +90,7 @@ impl RepositoryCopy {
         self.write("/debian/dists/stable/Release", change(release).as_bytes());
         let gpg = || {
             let mut command = Command::new("gpg");
-            command
-                .args(["--batch", "--quiet", "--yes", "--no-permission-warning", "--homedir"])
-                .arg(self.gnupg.path());
+            command.args(GPG).arg(self.gnupg.path());
             command
         };
         run(gpg().arg("--import").arg(secret)).success();
@@ -100,6 +101,50 @@ impl RepositoryCopy {
             .success();
     }
 
+    /// Puts a package in the place of all others, in an index that is signed as `resign` does.
+    pub fn offer(&self, secret: &Path, package: &Path) {
+        self.write("/debian/offered/package.deb", &std::fs::read(package).expect("the package is there"));
+        let mut scan = Command::new("dpkg-scanpackages");
+        scan.current_dir(self.full("/debian")).args(["--multiversion", "offered"]);
+        let index = run(&mut scan).success();
+        let digest: String = Sha256::digest(&index).iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder = "/debian/dists/stable/main/binary-amd64";
+        self.write(&format!("{folder}/Packages"), index.as_bytes());
+        self.write(&format!("{folder}/by-hash/SHA256/{digest}"), index.as_bytes());
+        self.resign(secret, |release| {
+            let head: Vec<&str> = release.lines().take_while(|line| *line != "SHA256:").collect();
+            format!("{}\nSHA256:\n {digest} {} main/binary-amd64/Packages\n", head.join("\n"), index.len())
+        });
+    }
+
+    /// Writes a package with one of the tricks of hostile_deb.py, signed by a secret key in a file.
+    #[must_use]
+    pub fn hostile_deb(good: &Path, trick: &str, secret: &Path) -> PathBuf {
+        let gnupg = tempfile::tempdir().expect("a temporary folder");
+        run(Command::new("gpg").args(GPG).arg(gnupg.path()).arg("--import").arg(secret)).success();
+        let out = good.with_file_name("hostile.deb");
+        let mut python = Command::new("python3");
+        python.arg(workspace("tests/harness/hostile_deb.py")).arg(good).arg(&out).arg(trick);
+        python.arg("gpg").args(GPG).arg(gnupg.path()).arg("--detach-sign");
+        run(&mut python).success();
+        end_agent(gnupg.path());
+        out
+    }
+
+    /// The keyring of a secret key in a file, after its owner revoked it.
+    #[must_use]
+    pub fn revoked(secret: &Path) -> Vec<u8> {
+        let gnupg = tempfile::tempdir().expect("a temporary folder");
+        let script = "set -e; gpg() { command gpg --batch --quiet --yes --no-permission-warning --homedir \"$0\" \"$@\"; }\n\
+                      gpg --import \"$1\"; key=$(gpg --with-colons --list-keys | sed -n 's/^fpr:*//; T; s/:$//p; q')\n\
+                      printf 'y\\n0\\n\\ny\\n' | command gpg --quiet --no-permission-warning --homedir \"$0\" \
+                      --command-fd 0 --no-tty --output \"$0/revocation\" --gen-revoke \"$key\"\n\
+                      gpg --import \"$0/revocation\"; gpg --export --output \"$0/revoked\" \"$key\"";
+        run(Command::new("bash").arg("-c").arg(script).arg(gnupg.path()).arg(secret)).success();
+        end_agent(gnupg.path());
+        std::fs::read(gnupg.path().join("revoked")).expect("gpg exports the key")
+    }
+
     fn full(&self, path: &str) -> PathBuf {
         self.folder.path().join(path.trim_start_matches('/'))
     }
@@ -107,7 +152,11 @@ impl RepositoryCopy {
 
 impl Drop for RepositoryCopy {
     fn drop(&mut self) {
-        // gpg leaves an agent behind that holds the folder.
-        let _ = Command::new("gpgconf").arg("--homedir").arg(self.gnupg.path()).args(["--kill", "all"]).status();
+        end_agent(self.gnupg.path());
     }
+}
+
+/// gpg leaves an agent behind that holds its folder.
+fn end_agent(gnupg: &Path) {
+    let _ = Command::new("gpgconf").arg("--homedir").arg(gnupg).args(["--kill", "all"]).status();
 }

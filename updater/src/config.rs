@@ -41,6 +41,8 @@ struct RawConfig {
     min_battery: u8,
     #[serde(default)]
     metered: Metered,
+    #[serde(default)]
+    allow_setuid: Vec<PackageName>,
     rate_limit: Option<Rate>,
     proxy: Option<String>,
 }
@@ -103,6 +105,8 @@ pub(crate) struct Config {
     repository_keyring: PathBuf,
     package_keyring: PathBuf,
     pub(crate) required_signatures: Vec<SignatureRole>,
+    /// Those that may bring setuid and setgid files.
+    pub(crate) allow_setuid: Vec<PackageName>,
     /// None: ask dpkg.
     pub(crate) architecture: Option<Architecture>,
     /// The device's file system: `/`, or another folder for an own root.
@@ -159,6 +163,7 @@ impl Config {
             repository_keyring: PathBuf::new(),
             package_keyring: PathBuf::new(),
             required_signatures: default_signatures(),
+            allow_setuid: Vec::new(),
             architecture: None,
             state_dir: recovery.state_dir.filter(|dir| dir.is_absolute()).unwrap_or_else(|| root.join(STATE_DIR)),
             root,
@@ -233,6 +238,7 @@ impl Config {
             repository_keyring: raw.repository_keyring,
             package_keyring: raw.package_keyring,
             required_signatures: raw.required_signatures,
+            allow_setuid: raw.allow_setuid,
             architecture: raw.architecture,
             state_dir,
             root,

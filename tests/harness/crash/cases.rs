@@ -120,6 +120,27 @@ pub(super) const CASES: &[Case] = &[
     },
     Case { name: "full-disk-in-unpack", commits: false, fills_disk: true, ..UPGRADE },
     Case {
+        name: "new-dependency",
+        offered: || vec![renamed(old(), "ha"), with_field(new(), "depends = [\"ha\"]")],
+        ..UPGRADE
+    },
+    Case {
+        name: "failing-dependency",
+        offered: || {
+            vec![renamed(old(), "ha").with_lines("scripts/postinst", FAIL), with_field(new(), "depends = [\"ha\"]")]
+        },
+        commits: false,
+        ..UPGRADE
+    },
+    Case {
+        name: "replaced-package",
+        offered: || {
+            vec![with_field(renamed(new(), "ha"), "conflicts = [\"hi\"]\nreplaces = [\"hi\"]\nprovides = [\"hi\"]")]
+        },
+        command: &["install", "ha"],
+        ..UPGRADE
+    },
+    Case {
         name: "set-of-three",
         before: || vec![old(), renamed(old(), "ha"), renamed(old(), "ho")],
         offered: || vec![new(), renamed(new(), "ha"), renamed(new(), "ho").with_lines("scripts/postinst", FAIL)],
@@ -165,7 +186,12 @@ fn new() -> Source {
 fn renamed(source: Source, name: &str) -> Source {
     let (named, folder) = (format!("\nname = \"{name}\""), format!("/opt/{name}/"));
     let source = source.with_text("debfleet.toml", "\nname = \"hi\"", &named);
+    let source = source.with_text("scripts/postinst", "/opt/hi/", &folder);
     source.with_text("debfleet.toml", "/opt/hi/", &folder)
+}
+
+fn with_field(source: Source, field: &str) -> Source {
+    source.with_text("debfleet.toml", "license = ", &format!("{field}\nlicense = "))
 }
 
 fn with_conffile(source: Source, version: &str) -> Source {

@@ -4,7 +4,7 @@ use super::{Agent, Moment, Starting};
 use crate::history::{Ended, Entry};
 use crate::repository::{Client, VerifiedPackage};
 use crate::snapshot::{self, Captured, is_part_of_the_system};
-use crate::stages::{Plan, marked, scope_of, units_of, unpacked_bytes};
+use crate::stages::{Plan, demand_no_new_privileges, marked, scope_of, units_of, unpacked_bytes};
 use crate::system::{ExactVersion, sequence};
 use crate::transaction::{Cause, Failure, Outcome, PlannedPackage, State, Transaction};
 use anyhow::{Context, Result, bail};
@@ -39,7 +39,9 @@ impl Agent<'_> {
         for (planned, entry) in ours {
             tracing::info!("downloading {} {} ({} bytes)", planned.name, planned.to, entry.size());
             let roles = &self.config.required_signatures;
-            verified.push(self.downloads.fetch(client, planned, entry, keys, roles)?);
+            let package = self.downloads.fetch(client, planned, entry, keys, roles)?;
+            demand_no_new_privileges(&self.device.root, &package, &self.config.allow_setuid)?;
+            verified.push(package);
         }
         for (planned, entry) in &others {
             tracing::info!("apt downloads {} {} ({} bytes)", planned.name, planned.to, entry.size());

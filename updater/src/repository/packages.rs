@@ -4,7 +4,7 @@ use crate::transaction::PlannedPackage;
 use debian_formats::Version;
 use debian_formats::checksums::Sha256Hasher;
 use debian_formats::control::Control;
-use debian_formats::deb::{Deb, DebError, Harvest, SignatureRole, Uncompressed};
+use debian_formats::deb::{Deb, DebError, EntryKind, Harvest, SignatureRole, Uncompressed};
 use debian_formats::limits::Limits;
 use debian_formats::openpgp::Keyring;
 use debian_formats::packages::PackageEntry;
@@ -45,6 +45,7 @@ pub(crate) struct VerifiedPackage {
     control: Control,
     policy: UpdatePolicy,
     paths: Vec<String>,
+    privileged: Vec<(String, u32)>,
 }
 
 impl VerifiedPackage {
@@ -69,6 +70,11 @@ impl VerifiedPackage {
         &self.policy
     }
 
+    /// Its files that are setuid or setgid, with their modes.
+    pub(crate) fn privileged(&self) -> &[(String, u32)] {
+        &self.privileged
+    }
+
     /// Every path in it, relative to the root.
     pub(crate) fn paths(&self) -> &[String] {
         &self.paths
@@ -78,6 +84,9 @@ impl VerifiedPackage {
 /// Of the free room, this part may be taken to save dpkg the unpacking: the snapshot and the installation come first.
 const ROOM_SHARE: u64 = 8;
 const BUFFER: usize = 1 << 17;
+
+/// setuid and setgid: whoever runs such a file becomes its owner or its group.
+const PRIVILEGED: u32 = 0o6000;
 
 /// What an index vouches for. Its MD5 sums vouch for nothing and cost time.
 fn size_and_sha256(path: &Path) -> io::Result<(u64, String)> {
@@ -130,7 +139,7 @@ pub(crate) fn verify_package(
     let rollback_floor = policy.rollback_floor.as_deref().map(str::parse::<Version>).transpose();
     rollback_floor.map_err(|cause| PackageError::Floor { name, cause })?;
     let (path, uncompressed) = (path.to_owned(), deb.uncompressed().map(Path::to_owned));
-    Ok(VerifiedPackage { path, uncompressed, control, policy, paths: paths(&deb) })
+    Ok(VerifiedPackage { path, uncompressed, control, policy, paths: paths(&deb), privileged: privileged(&deb) })
 }
 
 /// Checks a file that apt downloaded against the plan and the entry of the list that apt verified. It carries no
@@ -141,9 +150,10 @@ pub(crate) fn verify_by_list(
     entry: &PackageEntry,
 ) -> Result<VerifiedPackage, PackageError> {
     let deb = open(path, planned, entry)?;
-    let (control, policy, paths) = (deb.control().clone(), UpdatePolicy::default(), paths(&deb));
+    let (control, policy) = (deb.control().clone(), UpdatePolicy::default());
+    let (paths, privileged) = (paths(&deb), privileged(&deb));
     let (path, uncompressed) = (path.to_owned(), deb.uncompressed().map(Path::to_owned));
-    Ok(VerifiedPackage { path, uncompressed, control, policy, paths })
+    Ok(VerifiedPackage { path, uncompressed, control, policy, paths, privileged })
 }
 
 /// Opens a file that has the size and SHA-256 of its entry and holds what was planned.
@@ -176,6 +186,11 @@ fn open(path: &Path, planned: &PlannedPackage, entry: &PackageEntry) -> Result<D
         });
     }
     Ok(deb)
+}
+
+fn privileged(deb: &Deb) -> Vec<(String, u32)> {
+    let files = deb.entries().iter().filter(|entry| entry.kind == EntryKind::File && entry.mode & PRIVILEGED != 0);
+    files.map(|entry| (entry.path.clone(), entry.mode)).collect()
 }
 
 fn paths(deb: &Deb) -> Vec<String> {
