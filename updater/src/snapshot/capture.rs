@@ -63,8 +63,10 @@ pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, Sna
     Ok(manifest)
 }
 
-/// Makes all that was written within the scope outlast a power cut.
+/// Makes all that was written outlast a power cut, and says where that failed within the scope.
 pub(crate) fn flush(root: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
+    // Scripts may have written to any file system.
+    rustix::fs::sync();
     contents::flush_all(root, manifest.entries.iter().map(|(path, _)| path))
 }
 
