@@ -146,6 +146,11 @@ fn a_kept_index_that_was_changed_on_the_disk_is_not_believed() {
     assert!(bench.device.updater(&["check"]).success().contains("0.2.0-1 is available"));
     let statuses: Vec<u16> = bench.hostile.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [200, 200], "both files are fetched again");
+
+    // What cannot be kept at all is no obstacle.
+    std::fs::remove_dir_all(&index).unwrap();
+    bench.device.root.write("var/lib/debfleet/index/stable", b"");
+    assert!(bench.device.updater(&["check"]).success().contains("0.2.0-1 is available"));
 }
 
 /// An hour that is not now, on any day.

@@ -34,7 +34,11 @@ impl Agent<'_> {
             let version: Option<Version> = wanted.version.as_deref().map(str::parse).transpose()?;
             match self.choose(&index, &name, version.as_ref(), origin, update.allow_downgrade)? {
                 Choice::UpToDate => {
-                    tracing::info!("{name} is up to date");
+                    match origin {
+                        Origin::Asked => tracing::info!("{name} is up to date"),
+                        // Nobody asked, and while another one waits it is so at each poll.
+                        Origin::Polled => tracing::debug!("{name} is up to date"),
+                    }
                     asked.push((name, None));
                 }
                 Choice::Update(entry) => asked.push((name, Some(*entry))),

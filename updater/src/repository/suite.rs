@@ -34,8 +34,6 @@ pub(crate) enum SuiteError {
     Index { suite: SuiteName, cause: IndexError },
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    #[error(transparent)]
-    Keep(#[from] DurableError),
 }
 
 impl SuiteError {
@@ -144,7 +142,7 @@ impl Suite {
     ) -> Result<Index, SuiteError> {
         let text = self.packages(client, architecture)?;
         if let (Some(kept), Some(validators)) = (&self.kept, &self.news) {
-            kept.keep_release(client.identity(), &self.inrelease, validators)?;
+            tell_of(kept.keep_release(client.identity(), &self.inrelease, validators));
         }
         memory.saw_release(&self.name, self.release.release().date)?;
         Ok(Index { suite: self.name.clone(), text })
@@ -166,7 +164,7 @@ impl Suite {
             None => {
                 let bytes = self.fetch_file(client, file)?;
                 if let Some(kept) = &self.kept {
-                    kept.keep_file(file, &bytes)?;
+                    tell_of(kept.keep_file(file, &bytes));
                 }
                 bytes
             }
@@ -193,6 +191,13 @@ impl Suite {
 
     fn bad(&self, file: &IndexFile, problem: &str) -> SuiteError {
         SuiteError::IndexFile { suite: self.name.clone(), path: file.path.clone(), problem: problem.to_owned() }
+    }
+}
+
+/// What is kept saves a download, and nothing more.
+fn tell_of(kept: Result<(), DurableError>) {
+    if let Err(error) = kept {
+        tracing::warn!("the index will be fetched anew the next time: {error}");
     }
 }
 
