@@ -141,8 +141,7 @@ impl fmt::Display for PlanReport {
             let source = match change.source.as_deref() {
                 None => "something in the set takes its place".to_owned(),
                 Some("suite") => format!("from the suite {}", self.suite),
-                // One of them is enough for people; apt takes the first.
-                Some(others) => format!("from {}", others.split(", ").next().unwrap_or(others)),
+                Some(other) => format!("from {other}"),
             };
             let why = if change.asked || change.action == Action::Remove { "" } else { ", needed by the others" };
             [change.action.word().to_owned(), name, versions, format!("{source}{why}")]

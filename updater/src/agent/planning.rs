@@ -58,7 +58,6 @@ impl Agent<'_> {
         durable_files::create_dir(&folder, 0o700)?;
         let apt = Apt::with_suite(&self.device, &native, folder, log, index.narrowed_to(&entries))?;
         let plan = self.resolve_with(&apt, index, asked, allow_downgrade, &native);
-        apt.tidy();
         self.apt = Some(apt);
         plan.map(Some)
     }
@@ -102,13 +101,14 @@ impl Agent<'_> {
             .filter(|unpack| !is_offered(&unpack.target.name))
             .map(|unpack| ExactVersion { target: unpack.target.clone(), version: unpack.version.clone() })
             .collect();
-        let others = if others.is_empty() { Vec::new() } else { apt.show(&others)? };
+        let (others, locations) =
+            if others.is_empty() { Default::default() } else { (apt.show(&others)?, apt.locate(&wanted)?) };
         let facts = SetFacts {
             asked,
             allow_downgrade,
             suite: &suite,
             others: &others,
-            locations: &apt.locate(&wanted)?,
+            locations: &locations,
             installed: &installed,
             native,
             floor: &|name| self.memory.rollback_floor(name).cloned(),

@@ -1,6 +1,6 @@
 //! Which set of packages apt's steps amount to, and whether it may be installed: a pure decision.
 
-use crate::system::{InstalledPackage, Location, Step, Target, Unpack};
+use crate::system::{InstalledPackage, Location, SUITE, Step, Target, Unpack};
 use crate::transaction::{PlannedPackage, RemovedPackage, Transaction};
 use debian_formats::control::Control;
 use debian_formats::packages::PackageEntry;
@@ -20,7 +20,7 @@ pub(crate) struct SetFacts<'a> {
     pub(crate) suite: &'a [PackageEntry],
     /// The entries of the device's own sources, of what the suite does not hold.
     pub(crate) others: &'a [PackageEntry],
-    /// Which files apt would take.
+    /// Which files apt would take, of what the suite does not hold.
     pub(crate) locations: &'a [Location],
     pub(crate) installed: &'a [InstalledPackage],
     pub(crate) native: &'a Architecture,
@@ -174,10 +174,15 @@ fn judge_unpack(unpack: &Unpack, facts: &SetFacts<'_>) -> Result<(PlannedPackage
         *control.package() == name
             && control.version().as_str() == version.as_str()
             && *control.architecture() == unpack.architecture
-            && facts.locations.iter().any(|location| location.sha256 == entry.sha256() && location.size == entry.size())
+    };
+    let is_located = |entry: &&PackageEntry| {
+        facts.locations.iter().any(|location| location.sha256 == entry.sha256() && location.size == entry.size())
     };
     let is_in_suite = facts.suite.iter().any(|entry| *entry.control().package() == name);
-    let entry = match (is_in_suite, facts.suite.iter().find(is_it)) {
+    // Another source may have the same version with another content; where it has the very same, apt names both.
+    let is_from_suite = unpack.source.split(", ").any(|source| source == SUITE);
+    let from_suite = facts.suite.iter().find(is_it).filter(|_| is_from_suite);
+    let entry = match (is_in_suite, from_suite) {
         (_, Some(entry)) => entry,
         (true, None) => {
             return Err(SetRefusal::OtherSource { name, version, source_name: source_name(unpack) });
@@ -185,7 +190,7 @@ fn judge_unpack(unpack: &Unpack, facts: &SetFacts<'_>) -> Result<(PlannedPackage
         (false, None) => facts
             .others
             .iter()
-            .find(is_it)
+            .find(|entry| is_it(entry) && is_located(entry))
             .ok_or_else(|| SetRefusal::Unknown { name: name.clone(), version: version.clone() })?,
     };
     let planned = PlannedPackage {
@@ -199,8 +204,12 @@ fn judge_unpack(unpack: &Unpack, facts: &SetFacts<'_>) -> Result<(PlannedPackage
     Ok((planned, entry.clone(), installed.map_or(0, |installed| installed.size)))
 }
 
+/// One name is enough, if several have the same package.
 fn source_name(unpack: &Unpack) -> String {
-    if unpack.source.is_empty() { "a source without a name".to_owned() } else { unpack.source.clone() }
+    match unpack.source.split(", ").next() {
+        Some(first) if !first.is_empty() => first.chars().take(80).collect(),
+        _ => "a source without a name".to_owned(),
+    }
 }
 
 /// Only what something in the set takes the place of may go. What merely depends on it stays, or the set is refused:
@@ -294,7 +303,7 @@ mod tests {
         Step::Unpack(Unpack {
             target: target(name),
             version: version.parse().unwrap(),
-            source: "other:stable".into(),
+            source: if name == "hi" { SUITE.into() } else { "other:stable".into() },
             architecture: "all".parse().unwrap(),
         })
     }
@@ -311,10 +320,9 @@ mod tests {
         ];
         let asked = [(hi.control().package().clone(), Some(hi.clone()))];
         let suite = [hi, libx];
-        // The files that apt would take: of libx 1 the one from elsewhere.
         let locate =
             |entry: &PackageEntry| Location { uri: "u".into(), size: entry.size(), sha256: entry.sha256().into() };
-        let locations: Vec<Location> = elsewhere.iter().chain(&suite[..1]).map(locate).collect();
+        let locations: Vec<Location> = elsewhere.iter().map(locate).collect();
         let facts = SetFacts {
             asked: &asked,
             allow_downgrade: false,

@@ -14,7 +14,7 @@ mod sequence;
 mod services;
 mod subvolume;
 
-pub(crate) use apt::{Apt, AptError, ExactVersion, Location, Step, Target, Unpack};
+pub(crate) use apt::{Apt, AptError, ExactVersion, Location, SUITE, Step, Target, Unpack};
 pub(crate) use boot::{current_boot, is_reboot_required, reboot};
 pub(crate) use bounded::Stamp;
 pub(crate) use dpkg::{Dpkg, FrontendLock, InstalledPackage};

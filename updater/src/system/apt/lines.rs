@@ -91,7 +91,7 @@ fn unpack(rest: &str) -> Option<Unpack> {
     Some(Unpack {
         target: target(name)?,
         version: version.parse().ok()?,
-        source: source.trim().chars().take(200).collect(),
+        source: source.trim().chars().take(1000).collect(),
         architecture: architecture.parse().ok()?,
     })
 }

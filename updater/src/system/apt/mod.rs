@@ -55,7 +55,7 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 const SLOWEST_RATE: u64 = 1024;
 
 /// apt's own name for what `--with-source` brings.
-const SUITE: &str = "volatile-packages-file";
+pub(crate) const SUITE: &str = "volatile-packages-file";
 
 /// The suite is preferred to whatever else offers the same names. Below 1000, so that nothing is downgraded for it.
 const PREFERENCES: &str = "Package: *\nPin: release a=volatile-packages-file\nPin-Priority: 990\n";
@@ -101,6 +101,7 @@ impl Apt {
         let apt = Self { device: device.clone(), architecture: architecture.clone(), folder, log };
         apt.put("Packages", index)?;
         apt.put("apt.conf", [apt.configuration().as_str()])?;
+        apt.make_folder(&apt.folder.join("cache"))?;
         let preferences = apt.folder.join("preferences.d");
         apt.make_folder(&preferences)?;
         apt.put("preferences.d/debfleet", [PREFERENCES])?;
@@ -147,7 +148,10 @@ impl Apt {
     fn program(&self, name: &str) -> Program {
         let path = |name: &str| self.folder.join(name);
         let mut options = vec![
+            // Nothing is cached: tens of megabytes would be written for a second of work.
             format!("Dir::Cache={}", path("cache").display()),
+            "Dir::Cache::pkgcache=".to_owned(),
+            "Dir::Cache::srcpkgcache=".to_owned(),
             format!("Dir::Etc::preferencesparts={}", path("preferences.d").display()),
             "Dir::Log::Planner=".to_owned(),
             "Debug::NoLocking=true".to_owned(),
@@ -186,7 +190,6 @@ impl Apt {
 
     /// What apt would do to install these; nothing is changed.
     pub(crate) fn simulate(&self, packages: &[&PackageName]) -> Result<Vec<Step>, AptError> {
-        self.make_folder(&self.folder.join("cache"))?;
         self.simulate_with(packages, &[])
     }
 
@@ -251,14 +254,6 @@ impl Apt {
 
     fn downloads(&self) -> PathBuf {
         self.folder.join("downloads")
-    }
-
-    /// Removes the caches, which take tens of megabytes.
-    pub(crate) fn tidy(&self) {
-        // They cost only room, and the next plan replaces them.
-        if let Err(error) = self.make_folder(&self.folder.join("cache")) {
-            tracing::warn!("{error}");
-        }
     }
 
     fn has_lists(&self) -> bool {
