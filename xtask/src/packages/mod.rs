@@ -44,6 +44,9 @@ pub(crate) fn packages(arguments: &Arguments) -> Result<()> {
     for program in &built {
         let name = program.file_name().and_then(std::ffi::OsStr::to_str).context("a program has a name")?;
         let staged = stage::stage(name, program, &strip, &manual_writers, &out.join("stage").join(name))?;
+        if let Some(foreign) = arguments.architecture {
+            stage::name_libraries(&staged, &foreign.libraries()?)?;
+        }
         let mut build = Command::new(manual_writers.join("debfleet"));
         build.arg("build").arg(&staged).arg("--out").arg(&out);
         if let Some(foreign) = arguments.architecture {

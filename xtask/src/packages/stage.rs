@@ -46,6 +46,15 @@ pub(crate) fn stage(name: &str, program: &Path, strip: &str, manual_writers: &Pa
     Ok(stage.to_owned())
 }
 
+/// Names the packages of its libraries, where they cannot be found by looking.
+#[expect(clippy::disallowed_methods, reason = "a stage that is lost is made again")]
+pub(crate) fn name_libraries(stage: &Path, libraries: &str) -> Result<()> {
+    let manifest = stage.join("debfleet.toml");
+    let text = std::fs::read_to_string(&manifest).with_context(|| format!("could not read {}", manifest.display()))?;
+    std::fs::write(&manifest, text.replacen("\"${auto}\"", libraries, 1))
+        .with_context(|| format!("could not write {}", manifest.display()))
+}
+
 fn manual_pages(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = folder.read_dir().with_context(|| format!("could not read {}", folder.display()))?;
     let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
