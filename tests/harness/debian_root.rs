@@ -31,6 +31,20 @@ impl DebianRoot {
         Self::from_image(&image("bookworm-systemd", &["systemd", "python3"]))
     }
 
+    /// Unpacks a fresh root that can be booted.
+    #[must_use]
+    pub fn bootable() -> Self {
+        Self::from_image(&image("bookworm-bootable", &["systemd-sysv", "dbus"]))
+    }
+
+    /// Another root with the same content.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(self.path()).arg(folder.path())).success();
+        Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
+    }
+
     /// Unpacks a fresh root as the folder `root` of this one, which stays when the root is dropped.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {

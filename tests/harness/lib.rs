@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod at_scale;
 pub mod balancer;
+pub mod booted;
 #[cfg(target_arch = "x86_64")]
 pub mod crash;
 pub mod debian_root;
@@ -23,6 +24,7 @@ pub mod tree;
 pub use archive::{Archive, plain_deb};
 pub use at_scale::AtScale;
 pub use balancer::Balancer;
+pub use booted::BootedDevice;
 pub use debian_root::DebianRoot;
 pub use device::Device;
 pub use file_system::{FileSystem, is_shared};

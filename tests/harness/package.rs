@@ -1,7 +1,7 @@
 //! Packages made by `debfleet build` from the example and changed copies of it.
 
 use crate::debian_root::put;
-use crate::program::{Ended, binary, run, workspace};
+use crate::program::{Ended, binary, run, target_dir, workspace};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -63,6 +63,25 @@ impl Source {
         let folder = tempfile::tempdir().expect("a temporary folder");
         run(Command::new("cp").arg("-a").arg(workspace(&format!("examples/{name}/."))).arg(folder.path())).success();
         Self { folder }
+    }
+
+    /// The updater's own package, with the program that the tests run, in this version; without its manual.
+    #[must_use]
+    pub fn updater(version: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let packaging = workspace("packaging/debfleet-updater/.");
+        run(Command::new("cp").arg("-a").arg(packaging).arg(folder.path())).success();
+        std::fs::create_dir(folder.path().join("bin")).expect("a folder for the program");
+        let program = target_dir().join("debfleet-updater");
+        run(Command::new("strip").arg("-o").arg(folder.path().join("bin/debfleet-updater")).arg(program)).success();
+        let source = Self { folder };
+        let manifest = source.read("debfleet.toml").replace("WORKSPACE", version);
+        let is_of_manual =
+            |block: &str| ["source = \"man/", "source = \"completions/"].iter().any(|s| block.contains(s));
+        let blocks: Vec<&str> = manifest.split("\n\n").filter(|block| !is_of_manual(block)).collect();
+        // Packing the program takes longest, and how small it gets is nothing to these tests.
+        let fast = "\n\n[build]\ncompression = \"zstd\"\n";
+        source.with_file("debfleet.toml", &(blocks.join("\n\n") + fast))
     }
 
     /// Where it is.

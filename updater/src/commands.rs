@@ -47,9 +47,11 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
         }
         Command::Recover { at_boot: true } => return recover(&config, Moment::Boot),
         Command::Run => {
-            end_interrupted(&config)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(agent::run(Arc::new(config)))?;
+            let ended = runtime.block_on(agent::run(Arc::new(config)));
+            // Not waited for: who hands updates to a unit of their own need not see their end.
+            runtime.shutdown_background();
+            ended?;
         }
         Command::Plan { packages, allow_downgrade, from, json } => {
             let update = wanted(&config, packages, *allow_downgrade)?;
@@ -63,7 +65,7 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
             return Ok(if report.is_refused() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
         Command::Check { json } => {
-            end_interrupted(&config)?;
+            own_unit::end_interrupted(&config)?;
             show(&Agent::open(&config, Moment::Running)?.check()?, *json)?;
         }
         Command::Commit => return end_trial(&config, Wish::Commit, || bail!("no update is on trial")),
@@ -78,7 +80,12 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
 fn change(config: &Config, command: &Command) -> Result<ExitCode> {
     if own_unit::is_wanted(config) {
         return match own_unit::run(config)? {
-            Some(code) => Ok(ExitCode::from(code)),
+            Some(code) => {
+                if matches!(command, Command::Recover { .. }) {
+                    print(&format!("state: {}\n", agent::state(config)?.name()))?;
+                }
+                Ok(ExitCode::from(code))
+            }
             None => {
                 tracing::error!("the update was ended from outside, and the recovery followed");
                 conclude(&agent::state(config)?)
@@ -132,7 +139,10 @@ fn roll_back(config: &Config) -> Result<ExitCode> {
 
 fn recover(config: &Config, moment: Moment) -> Result<ExitCode> {
     let agent = Agent::open(config, moment)?;
-    print(&format!("state: {}\n", agent.state().name()))?;
+    // In the unit of an update that has said all itself it is only there to look after it.
+    if !crate::system::is_inside_own_unit() {
+        print(&format!("state: {}\n", agent.state().name()))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -143,20 +153,13 @@ fn end_trial(config: &Config, wish: Wish, otherwise: impl FnOnce() -> Result<Exi
         return otherwise();
     }
     // Whoever tried it has ended; if nobody did, this finds the wish.
-    end_interrupted(config)?;
-    let agent = Agent::open(config, Moment::Running)?;
-    match (wish, agent.state()) {
-        (Wish::RollBack, State::RolledBack { .. }) => conclude(agent.state()).map(|_| ExitCode::SUCCESS),
-        (_, state) => conclude(state),
+    if !agent::is_at_rest(config) {
+        own_unit::end_interrupted(config)?;
     }
-}
-
-/// Ends what an interruption left half-done, where that must not happen in this process.
-fn end_interrupted(config: &Config) -> Result<()> {
-    if own_unit::is_wanted(config) && !agent::is_at_rest(config) {
-        own_unit::recover(config)?;
+    match (wish, agent::state(config)?) {
+        (Wish::RollBack, state @ State::RolledBack { .. }) => conclude(&state).map(|_| ExitCode::SUCCESS),
+        (_, state) => conclude(&state),
     }
-    Ok(())
 }
 
 /// An interrupted update is ended also on a device whose configuration is broken: perhaps by that very update.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 33] = [
+const NEEDED: [&str; 34] = [
     "aptly",
     "binutils",
     "btrfs-progs",
@@ -38,6 +38,7 @@ const NEEDED: [&str; 33] = [
     "reprepro",
     "sqv",
     "systemd",
+    "systemd-container",
     "time",
     "tinyproxy-bin",
     "xfsprogs",

@@ -26,6 +26,7 @@ use crate::stages::{Choice, Downloads, Plan, Refusal, Wish};
 use crate::supervision;
 use crate::system::{
     Apt, Device, Dpkg, FrontendLock, Services, Starting, current_boot, end_marked_processes, end_rest_of_unit,
+    is_inside_own_unit,
 };
 use crate::transaction::{Action, Event, Failure, Journal, JournalError, Outcome, State, transition};
 use anyhow::{Context, Result, bail};
@@ -157,9 +158,7 @@ impl<'a> Agent<'a> {
     /// Takes the device over; first it ends what an interruption left half-done.
     pub(crate) fn open(config: &'a Config, moment: Moment) -> Result<Self> {
         let places = Places::of(config);
-        durable_files::create_dir(&config.state_dir, 0o700)?;
-        let alone = Lock::acquire(&config.state_dir.join("lock"))
-            .context("another debfleet-updater is at work on this device")?;
+        let alone = alone(config)?;
         let device = Device { root: config.root.clone(), scripts: config.scripts };
         let memory = Memory::open(&places.memory);
         let mut agent = Self {
@@ -187,6 +186,10 @@ impl<'a> Agent<'a> {
             _alone: alone,
         };
         if !agent.journal.state().is_at_rest() {
+            // It may have to stop and start this very service.
+            if moment == Moment::Running && own_unit::is_wanted(config) {
+                bail!("an update was interrupted, and its recovery is not done yet; try again");
+            }
             tracing::warn!("the last update was interrupted in the state {}", agent.journal.state().name());
             // A dpkg that outlived a killed updater must not go on writing.
             agent.end_leftovers()?;
@@ -383,6 +386,26 @@ impl<'a> Agent<'a> {
             self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
         }
         Ok(())
+    }
+}
+
+/// Takes the lock that an agent holds while it lives. In an update's own unit it waits for its turn: a poll or a
+/// question may hold it for a moment.
+fn alone(config: &Config) -> Result<Lock> {
+    const LONGEST: Duration = Duration::from_secs(120);
+    const PAUSE: Duration = Duration::from_millis(100);
+    durable_files::create_dir(&config.state_dir, 0o700)?;
+    let path = config.state_dir.join("lock");
+    let deadline = Instant::now() + LONGEST;
+    loop {
+        match Lock::acquire(&path) {
+            Err(_) if is_inside_own_unit() && Instant::now() < deadline => std::thread::sleep(PAUSE),
+            other => {
+                return other.context(
+                    "another debfleet-updater is at work on this device; `debfleet-updater status` says what it does",
+                );
+            }
+        }
     }
 }
 

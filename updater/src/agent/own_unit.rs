@@ -1,6 +1,6 @@
 //! What changes the device runs in a unit of its own, from a copy of the updater that no update touches.
 
-use super::Places;
+use super::{Agent, Moment, Places};
 use crate::config::Config;
 use crate::system::{is_inside_own_unit, run_in_own_unit};
 use anyhow::{Context, Result};
@@ -16,7 +16,8 @@ const FAILED: u8 = 1;
 /// Whether what changes the device should be handed to a unit of its own: on a running system with systemd, unless
 /// this is that unit.
 pub(crate) fn is_wanted(config: &Config) -> bool {
-    config.root == Path::new("/") && Path::new("/run/systemd/system").is_dir() && !is_inside_own_unit()
+    let systemd_runs = Path::new("/run/systemd/system").is_dir() && Path::new("/run/dbus/system_bus_socket").exists();
+    config.root == Path::new("/") && systemd_runs && !is_inside_own_unit()
 }
 
 /// Runs this program's own command line in a unit of its own. Gives its exit code; none if it was ended from outside.
@@ -25,9 +26,17 @@ pub(crate) fn run(config: &Config) -> Result<Option<u8>> {
     start(config, &arguments)
 }
 
-/// Ends an interrupted update in a unit of its own.
+/// The recovery in a unit of its own.
 pub(crate) fn recover(config: &Config) -> Result<()> {
     start(config, &recover_arguments(config)).map(drop)
+}
+
+/// Ends what an interruption left half-done: where systemd runs, not in this process.
+pub(crate) fn end_interrupted(config: &Config) -> Result<()> {
+    if !is_wanted(config) {
+        return Agent::open(config, Moment::Running).map(drop);
+    }
+    if super::is_at_rest(config) { Ok(()) } else { recover(config) }
 }
 
 /// Brings one package up to date in a unit of its own, as the poll found it. Gives whether it did not fail: what was
@@ -38,7 +47,10 @@ pub(super) fn poll(config: &Config, package: &PackageName) -> Result<bool> {
 }
 
 fn start(config: &Config, arguments: &[OsString]) -> Result<Option<u8>> {
-    let copy = keep_copy(&Places::of(config))?;
+    let places = Places::of(config);
+    // systemd would say it, too, but not in words that tell what is going on.
+    drop(super::alone(config)?);
+    let copy = keep_copy(&places)?;
     let status = run_in_own_unit(&copy, arguments, &recover_arguments(config))
         .context("could not start systemd-run, which gives an update a unit of its own")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code <= super::LAST_EXIT_CODE))

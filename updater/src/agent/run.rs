@@ -69,10 +69,25 @@ pub(crate) async fn run(config: Arc<Config>) -> Result<()> {
 async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) -> Result<()> {
     tokio::pin!(told_to_end);
     // What an interruption left half-done is not left so until the first poll.
+    // What an interruption left half-done is not left so until the first poll. The service is up meanwhile: a trial may
+    // take long, and ask whether it is.
     let recovering = Arc::clone(&config);
-    if let Err(error) = tokio::task::spawn_blocking(move || Agent::open(&recovering, Moment::Running).map(drop)).await?
-    {
+    let mut recovery = tokio::task::spawn_blocking(move || own_unit::end_interrupted(&recovering));
+    let (recovered, is_last) = tokio::select! {
+        recovered = &mut recovery => (recovered?, false),
+        () = &mut told_to_end => {
+            supervision::stopping();
+            if own_unit::is_wanted(&config) {
+                return Ok(());
+            }
+            (recovery.await?, true)
+        }
+    };
+    if let Err(error) = recovered {
         tracing::error!("{error:#}");
+    }
+    if is_last {
+        return Ok(());
     }
     let device = Device { root: config.root.clone(), scripts: config.scripts };
     let slot = Slot::of(device.machine_id().as_ref(), chance());
@@ -98,6 +113,10 @@ async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) 
             polled = &mut polling => (polled?, false),
             () = &mut told_to_end => {
                 supervision::stopping();
+                // An update has a unit of its own, and may be what ends this one.
+                if own_unit::is_wanted(&config) {
+                    return Ok(());
+                }
                 (polling.await?, true)
             }
         };

@@ -98,7 +98,7 @@ impl Agent<'_> {
 
     /// Tries the new version.
     pub(super) fn check_health(&mut self) -> Result<Event> {
-        let mut packages = self.on_trial()?;
+        let packages = self.on_trial()?;
         supervision::step_may_take(commit_window(&packages) + GRACE);
         tracing::info!("checking health");
         let transaction = self.transaction()?;
@@ -108,15 +108,11 @@ impl Agent<'_> {
             let what = "the check that the new version can reach the server".to_owned();
             device_checks.push(DeviceCheck { what, attempt });
         }
-        if self.installs_ourselves()? {
+        let brings_us = self.installs_ourselves()?;
+        if brings_us {
             let attempt = Box::new(|timeout| self.new_updater_reports(timeout));
             let what = "the report of the new debfleet-updater".to_owned();
             device_checks.push(DeviceCheck { what, attempt });
-            // A service that ran the old version shows whether the new one can run.
-            if self.services.active(OWN_UNIT).is_ok() {
-                self.services.restart(OWN_UNIT);
-                packages.push(own_service_on_trial());
-            }
         }
         let mark = self.mark()?;
         let trial = Trial {
@@ -126,8 +122,13 @@ impl Agent<'_> {
             mark: &mark,
             wish: &|| self.places.wish(),
         };
-        let verdict = check_health(&packages, &device_checks, &trial);
+        let mut verdict = check_health(&packages, &device_checks, &trial);
         drop(device_checks);
+        // A service that ran the old version shows whether the new one can run.
+        if verdict == Verdict::Healthy && brings_us && self.services.active(OWN_UNIT).is_ok() {
+            self.services.restart(OWN_UNIT);
+            verdict = check_health(&[own_service_on_trial()], &[], &trial);
+        }
         match verdict {
             Verdict::Healthy => self.before_commit().map(|()| Event::Healthy),
             Verdict::Asked(Wish::Commit) => self.before_commit().map(|()| Event::CommitAsked),

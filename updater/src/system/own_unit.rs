@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Only one at a time: a second one is refused by systemd itself.
-const UNIT: &str = "debfleet-updater-transaction.service";
+/// How the unit's name begins; the starter's process id follows, because systemd may still hold the one before.
+const UNIT: &str = "debfleet-updater-transaction";
 /// Says that this process is the unit's.
 const INSIDE: &str = "DEBFLEET_TRANSACTION_UNIT";
 /// Handed on to the unit, which has nothing else of its caller's environment.
@@ -37,8 +37,14 @@ pub(crate) fn is_inside() -> bool {
 /// Whatever ends it, systemd runs `recover` afterwards.
 pub(crate) fn run(program: &Path, arguments: &[OsString], recover: &[OsString]) -> io::Result<ExitStatus> {
     let mut command = Command::new("systemd-run");
-    command.args(["--quiet", "--wait", "--collect", "--pipe", "--same-dir", "--service-type=exec"]);
-    command.arg(format!("--unit={UNIT}")).arg("--description=An update of debfleet-updater under way");
+    command.args(["--quiet", "--wait", "--collect", "--pipe", "--service-type=exec"]);
+    // What the arguments name may be relative.
+    if std::env::current_dir().is_ok() {
+        command.arg("--same-dir");
+    }
+    command
+        .arg(format!("--unit={UNIT}-{}.service", std::process::id()))
+        .arg("--description=An update of debfleet-updater under way");
     // The watchdog is fed as long as the step under way is within its time. What ends the main process ends neither
     // what a package started nor dpkg: the recovery does, in its own order.
     for property in [
@@ -94,7 +100,7 @@ pub(crate) fn end_rest_of_unit() {
     }
     let Ok(groups) = std::fs::read_to_string("/proc/self/cgroup") else { return };
     let Some(group) = groups.lines().find_map(|line| line.strip_prefix("0::")) else { return };
-    if !group.ends_with(UNIT) {
+    if !group.rsplit('/').next().is_some_and(|unit| unit.starts_with(UNIT)) {
         return;
     }
     let own = i32::try_from(std::process::id()).ok();
