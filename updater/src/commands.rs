@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
         }
         Command::Plan { packages, allow_downgrade, from, json } => {
             let update = wanted(&config, packages, *allow_downgrade)?;
-            end_interrupted(&config)?;
+            own_unit::end_interrupted(&config)?;
             let mut agent = Agent::open(&config, Moment::Running)?;
             if let Some(folder) = from {
                 agent.take_from(folder.clone());
