@@ -1,10 +1,11 @@
 //! How each action of the state machine is performed.
 
-use super::{Agent, Moment, Starting};
+use super::{Agent, Moment};
 use crate::history::{Ended, Entry};
 use crate::repository::{Client, VerifiedPackage};
 use crate::snapshot::{self, Captured, is_part_of_the_system};
 use crate::stages::{Plan, demand_no_new_privileges, marked, scope_of, units_of, unpacked_bytes};
+use crate::system::Starting;
 use crate::system::{ExactVersion, sequence};
 use crate::transaction::{Cause, Failure, Outcome, PlannedPackage, State, Transaction};
 use anyhow::{Context, Result, bail};

@@ -1,34 +1,35 @@
 //! The one place that sees everything: it drives the state machine and performs its actions.
 
 mod actions;
+mod driving;
 mod explain;
 pub(crate) mod own_unit;
+mod places;
 mod plan_report;
 mod planning;
 mod report;
 mod run;
 mod safe_state;
+mod standing;
 mod trial;
 mod waiting;
 
 pub(crate) use explain::{explain, history, lines as history_lines};
+pub(crate) use places::Places;
 pub(crate) use report::status;
 pub(crate) use run::{newest, run};
+pub(crate) use standing::{is_at_rest, state, wish};
 pub(crate) use trial::self_check;
 
 use crate::config::Config;
-use crate::history::{Ended, Entry, History};
+use crate::history::History;
 use crate::memory::Memory;
 use crate::policy::MachineId;
 use crate::repository::{Client, Index, Suite, VerifiedPackage};
 use crate::snapshot;
-use crate::stages::{Choice, Downloads, Plan, Refusal, Wish};
-use crate::supervision;
-use crate::system::{
-    Apt, Device, Dpkg, FrontendLock, Services, Starting, current_boot, end_marked_processes, end_rest_of_unit,
-    is_inside_own_unit,
-};
-use crate::transaction::{Action, Event, Failure, Journal, JournalError, Outcome, State, transition};
+use crate::stages::{Choice, Downloads, Plan, Refusal};
+use crate::system::{Apt, Device, Dpkg, FrontendLock, Services, current_boot};
+use crate::transaction::{Event, Failure, Journal, Outcome, State};
 use anyhow::{Context, Result, bail};
 use debian_formats::openpgp::Keyring;
 use debian_formats::{PackageName, Version};
@@ -39,53 +40,10 @@ use plan_report::PlanReport;
 use report::{CheckReport, PackageCheck};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 use waiting::Waiting;
 
 /// The highest exit code that the commands have; `--help` says what each means.
 pub(crate) const LAST_EXIT_CODE: u8 = 5;
-
-/// Where the agent keeps its files.
-pub(crate) struct Places {
-    journal: PathBuf,
-    history: PathBuf,
-    /// What a person wishes of a version on trial.
-    wish: PathBuf,
-    /// A copy of this program that no update touches.
-    recovery: PathBuf,
-    memory: PathBuf,
-    snapshot: PathBuf,
-    downloads: PathBuf,
-    /// What is brought here before it may be installed.
-    ahead: PathBuf,
-    /// The last index of each suite.
-    index: PathBuf,
-    /// Why an update that was found waits.
-    waiting: PathBuf,
-    /// What apt is given and writes while it plans.
-    apt: PathBuf,
-    log: PathBuf,
-}
-
-impl Places {
-    pub(crate) fn of(config: &Config) -> Self {
-        let place = |name: &str| config.state_dir.join(name);
-        Self {
-            journal: place("journal"),
-            history: place("history.json"),
-            wish: place("wish"),
-            recovery: place("recovery"),
-            memory: place("memory.json"),
-            snapshot: place("snapshot"),
-            downloads: place("downloads"),
-            ahead: place("ahead"),
-            index: place("index"),
-            waiting: place("waiting.json"),
-            apt: place("apt"),
-            log: place("last-program.log"),
-        }
-    }
-}
 
 /// Whether somebody asked for an update, or the poll found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +116,7 @@ impl<'a> Agent<'a> {
     /// Takes the device over; first it ends what an interruption left half-done.
     pub(crate) fn open(config: &'a Config, moment: Moment) -> Result<Self> {
         let places = Places::of(config);
-        let alone = alone(config)?;
+        let alone = standing::alone(config)?;
         let device = Device { root: config.root.clone(), scripts: config.scripts };
         let memory = Memory::open(&places.memory);
         let mut agent = Self {
@@ -297,154 +255,4 @@ impl<'a> Agent<'a> {
         self.dpkg_lock = Some(lock);
         self.drive(Event::RollbackAsked(manifest.transaction))
     }
-
-    fn drive(&mut self, event: Event) -> Result<()> {
-        self.drive_with(event, None)
-    }
-
-    /// Feeds events to the table until nothing is left to do. Each state is durable before its action begins.
-    fn drive_with(&mut self, event: Event, client: Option<&Client>) -> Result<()> {
-        let driven = self.drive_to_rest(event, client);
-        match driven {
-            // The agent's own records failed in the middle: what was begun is not ended.
-            Err(error) if !self.journal.state().is_at_rest() => {
-                let reason = format!("{error:#}; `debfleet-updater recover` ends it, as does the next start");
-                Err(InBetween::new(reason).into())
-            }
-            other => other,
-        }
-    }
-
-    fn drive_to_rest(&mut self, event: Event, client: Option<&Client>) -> Result<()> {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
-            let (state, action) = transition(self.journal.state().clone(), event)?;
-            if *self.journal.state() != state {
-                self.journal.enter(state)?;
-            }
-            if let Some(action) = action {
-                next = self.perform(action, client)?;
-            }
-        }
-        self.note_stuck()?;
-        self.dpkg_lock = None;
-        Ok(())
-    }
-
-    /// Performs an action; a failure of it is an event, an error is a failure of the agent's own records.
-    fn perform(&mut self, action: Action, client: Option<&Client>) -> Result<Option<Event>> {
-        let outcome = |result: Result<()>, event: Event| match result {
-            Ok(()) => event,
-            Err(error) => Event::Failed(format!("{error:#}")),
-        };
-        supervision::step_may_take(self.longest(action));
-        let failed = |error: anyhow::Error| Event::Failed(format!("{error:#}"));
-        Ok(Some(match action {
-            Action::Download => outcome(self.download(client), Event::Verified),
-            Action::TakeSnapshot => match self.inhibited()? {
-                Some(reason) => Event::Inhibited(reason),
-                None => outcome(self.take_snapshot(), Event::SnapshotTaken),
-            },
-            Action::AnnounceInstall => Event::InstallStarts,
-            Action::Install => self.install().and_then(|()| self.after_install()).unwrap_or_else(failed),
-            Action::Reboot => return self.reboot(),
-            Action::CheckHealth => self.check_health().unwrap_or_else(failed),
-            Action::Restore => outcome(self.restore(), Event::Restored),
-            Action::Settle => {
-                self.is_settled = false;
-                self.settle().context("the update has ended, but not all that follows from it could be recorded")?;
-                self.is_settled = true;
-                return Ok(None);
-            }
-        }))
-    }
-
-    /// After this time a step hangs where no time limit of its own reaches. A trial says its time itself.
-    fn longest(&self, action: Action) -> Duration {
-        const HOUR: Duration = Duration::from_secs(3600);
-        match action {
-            Action::Download => 48 * HOUR,
-            Action::Install => self.config.install_timeout + HOUR,
-            _ => HOUR,
-        }
-    }
-
-    /// Kills what an interrupted transaction left running.
-    fn end_leftovers(&self) -> Result<()> {
-        end_marked_processes(&self.mark()?);
-        end_rest_of_unit();
-        Ok(())
-    }
-
-    fn note_stuck(&mut self) -> Result<()> {
-        if let State::Stuck { transaction, reason } = self.journal.state().clone() {
-            let entry = Entry::new(&transaction, Timestamp::now(), Ended::Stuck);
-            if let Err(error) = self.history.add(entry.because(&reason, &[])) {
-                tracing::warn!("could not note the attempt in the history: {error}");
-            }
-            let (at, outcome, transaction) = (Timestamp::now(), Outcome::Stuck, Some(transaction));
-            self.journal.note_failure(Failure { at, outcome, reason, transaction, left_behind: Vec::new() })?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes the lock that an agent holds while it lives. In an update's own unit it waits for its turn: a poll or a
-/// question may hold it for a moment.
-fn alone(config: &Config) -> Result<Lock> {
-    const LONGEST: Duration = Duration::from_secs(120);
-    const PAUSE: Duration = Duration::from_millis(100);
-    durable_files::create_dir(&config.state_dir, 0o700)?;
-    let path = config.state_dir.join("lock");
-    let deadline = Instant::now() + LONGEST;
-    loop {
-        match Lock::acquire(&path) {
-            Err(_) if is_inside_own_unit() && Instant::now() < deadline => std::thread::sleep(PAUSE),
-            other => {
-                return other.context(
-                    "another debfleet-updater is at work on this device; `debfleet-updater status` says what it does",
-                );
-            }
-        }
-    }
-}
-
-/// Where the device stands, without taking it over.
-pub(crate) fn state(config: &Config) -> Result<State> {
-    let journal = match Journal::open_if_there(&Places::of(config).journal) {
-        // Whoever takes the device over keeps such a journal aside.
-        Err(JournalError::Unreadable { .. } | JournalError::Schema { .. }) => None,
-        other => other?,
-    };
-    Ok(journal.map_or(State::Idle, |journal| journal.state().clone()))
-}
-
-/// Whether nothing is under way, nor may be: a journal that cannot be read says neither.
-pub(crate) fn is_at_rest(config: &Config) -> bool {
-    match Journal::open_if_there(&Places::of(config).journal) {
-        Ok(journal) => journal.is_none_or(|journal| journal.state().is_at_rest()),
-        Err(_) => false,
-    }
-}
-
-/// Tells whoever tries a version what a person wishes, and waits until the trial has ended. Gives false if there is no
-/// trial under way.
-pub(crate) fn wish(config: &Config, wish: Wish) -> Result<bool> {
-    const LONGEST: Duration = Duration::from_secs(900);
-    const PAUSE: Duration = Duration::from_millis(200);
-    let places = Places::of(config);
-    if !matches!(state(config)?, State::Probation { .. } | State::Rebooting { .. }) {
-        return Ok(false);
-    }
-    places.make_wish(wish)?;
-    let deadline = Instant::now() + LONGEST;
-    let lock = config.state_dir.join("lock");
-    // Whoever holds the lock tries the version; if nobody does, the caller takes over and finds the wish.
-    while Lock::acquire(&lock).is_err() {
-        if Instant::now() > deadline {
-            bail!("the update under way did not end within {} s; see `debfleet-updater status`", LONGEST.as_secs());
-        }
-        std::thread::sleep(PAUSE);
-    }
-    Ok(true)
 }

@@ -49,7 +49,7 @@ pub(super) fn poll(config: &Config, package: &PackageName) -> Result<bool> {
 fn start(config: &Config, arguments: &[OsString]) -> Result<Option<u8>> {
     let places = Places::of(config);
     // systemd would say it, too, but not in words that tell what is going on.
-    drop(super::alone(config)?);
+    drop(super::standing::alone(config)?);
     let copy = keep_copy(&places)?;
     let status = run_in_own_unit(&copy, arguments, &recover_arguments(config))
         .context("could not start systemd-run, which gives an update a unit of its own")?;
