@@ -1,5 +1,6 @@
 //! The daemon: polls the suite and brings the configured packages up to date.
 
+use super::standing::Busy;
 use super::{Agent, Moment, Origin, own_unit};
 use crate::config::Config;
 use crate::policy::{Slot, Windows, after_failures};
@@ -175,7 +176,13 @@ fn chance() -> u64 {
 
 /// Each poll takes the device over for itself only, so that a person's command finds its turn in between.
 fn poll(config: &Config, all_done: Option<Seen>) -> Result<Polled> {
-    let mut agent = Agent::open(config, Moment::Running)?;
+    let mut agent = match Agent::open(config, Moment::Running) {
+        Err(error) if error.is::<Busy>() => {
+            tracing::info!("an update that somebody else asked for is under way");
+            return Ok(Polled::Other { failed: false });
+        }
+        opened => opened?,
+    };
     let seen = agent.look()?;
     if all_done.as_ref() == Some(&seen) {
         tracing::debug!("nothing has changed");

@@ -5,9 +5,16 @@ use crate::config::Config;
 use crate::stages::Wish;
 use crate::system::is_inside_own_unit;
 use crate::transaction::{Journal, JournalError, State};
-use anyhow::{Context, Result, bail};
-use durable_files::Lock;
+use anyhow::{Result, bail};
+use durable_files::{DurableError, Lock};
 use std::time::{Duration, Instant};
+
+/// Another process works on this device.
+#[derive(Debug, thiserror::Error)]
+#[error("another debfleet-updater is at work on this device; `debfleet-updater status` says what it does: {cause}")]
+pub(super) struct Busy {
+    cause: DurableError,
+}
 
 /// Takes the lock that an agent holds while it lives. In an update's own unit it waits for its turn: a poll or a
 /// question may hold it for a moment.
@@ -19,12 +26,9 @@ pub(super) fn alone(config: &Config) -> Result<Lock> {
     let deadline = Instant::now() + LONGEST;
     loop {
         match Lock::acquire(&path) {
+            Ok(lock) => return Ok(lock),
             Err(_) if is_inside_own_unit() && Instant::now() < deadline => std::thread::sleep(PAUSE),
-            other => {
-                return other.context(
-                    "another debfleet-updater is at work on this device; `debfleet-updater status` says what it does",
-                );
-            }
+            Err(cause) => return Err(Busy { cause }.into()),
         }
     }
 }
