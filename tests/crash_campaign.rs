@@ -1,7 +1,7 @@
 //! What `cargo xtask crash` starts: the fault campaign on a device's updates.
 
 use clap::Parser;
-use end_to_end::crash::{At, Fault, Selection, campaign};
+use end_to_end::crash::{At, Fault, PowerCuts, Selection, campaign, power_campaign};
 use std::process::ExitCode;
 
 /// Disturbs updates at one step after the other, and counts how the devices end.
@@ -20,11 +20,21 @@ struct CommandLine {
     /// Run only at this step, such as dpkg:17; for a second cut in the recovery dpkg:17+updater:4
     #[arg(long, value_name = "STEP", requires = "case", requires = "fault", value_delimiter = '+')]
     at: Option<Vec<At>>,
+    /// Cut the power of a virtual machine instead, so many times at random moments
+    #[arg(long, value_name = "N", conflicts_with_all = ["sample", "case", "fault", "at"])]
+    power_cuts: Option<usize>,
+    /// Another seed takes other moments
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "power_cuts")]
+    seed: u64,
 }
 
 fn main() -> ExitCode {
-    let CommandLine { sample, case, fault, at } = CommandLine::parse();
-    match campaign(&Selection { is_sample: sample, case, fault, at }) {
+    let CommandLine { sample, case, fault, at, power_cuts, seed } = CommandLine::parse();
+    let ended = match power_cuts {
+        Some(cuts) => Ok(power_campaign(PowerCuts { cuts, seed })),
+        None => campaign(&Selection { is_sample: sample, case, fault, at }),
+    };
+    match ended {
         Ok(tally) if tally.between == 0 => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(problem) => {

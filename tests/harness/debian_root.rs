@@ -45,6 +45,13 @@ impl DebianRoot {
         Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
     }
 
+    /// Unpacks a fresh root that a virtual machine boots from.
+    #[must_use]
+    pub fn with_kernel() -> Self {
+        let kernel = ["linux-image-cloud-amd64", "systemd-sysv", "dbus", "iproute2", "netbase", "ca-certificates"];
+        Self::from_image(&image("bookworm-machine", &kernel))
+    }
+
     /// Unpacks a fresh root as the folder `root` of this one, which stays when the root is dropped.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {

@@ -15,6 +15,7 @@ pub mod debian_root;
 pub mod device;
 pub mod file_system;
 pub mod hostile;
+pub mod machine;
 pub mod package;
 pub mod program;
 pub mod repository;

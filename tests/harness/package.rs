@@ -57,6 +57,12 @@ impl Source {
         Self::example("hi")
     }
 
+    /// A folder with nothing in it yet.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
     /// A folder below `examples/` as it is.
     #[must_use]
     pub fn example(name: &str) -> Self {

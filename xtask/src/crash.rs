@@ -4,7 +4,7 @@ use crate::program::{build_binaries, cargo, install_missing, run};
 use anyhow::{Context, Result, bail};
 
 /// Debian packages that the campaign runs.
-const NEEDED: [&str; 4] = ["btrfs-progs", "curl", "mmdebstrap", "mount"];
+const NEEDED: [&str; 7] = ["binutils", "btrfs-progs", "curl", "e2fsprogs", "mmdebstrap", "mount", "qemu-system-x86"];
 
 /// Runs it with these arguments.
 pub(crate) fn crash(arguments: &[String]) -> Result<()> {

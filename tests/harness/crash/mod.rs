@@ -10,9 +10,11 @@ mod bench;
 mod cases;
 mod disk;
 mod points;
+mod power;
 mod step;
 mod trace;
 
+pub use power::{PowerCuts, power_campaign};
 pub use trace::At;
 
 use bench::{Bench, Ending};
