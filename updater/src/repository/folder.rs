@@ -1,6 +1,6 @@
 //! A repository in a folder, such as a USB stick: no network, the same signatures.
 
-use super::client::{FetchError, Target, read_bounded};
+use super::transfer::{FetchError, Target, read_bounded};
 use rustix::fs::OFlags;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};

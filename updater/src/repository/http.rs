@@ -1,8 +1,8 @@
 //! A repository on a server.
 
-use super::client::{Answer, FetchError, Target, Validators, read_bounded};
 use super::pace::{Next, Pace};
 use super::proxy::{self, ProxyUrl};
+use super::transfer::{Answer, FetchError, Target, Validators, read_bounded};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

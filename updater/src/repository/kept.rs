@@ -1,7 +1,7 @@
 //! The last index that was believed, kept so that an idle poll costs one answer "not modified". It lies on the
 //! device's disk and is verified again whenever it is used; what is damaged is fetched again.
 
-use super::client::Validators;
+use super::transfer::Validators;
 use debian_formats::checksums::sha256_hex;
 use debian_formats::limits::Limits;
 use debian_formats::names::SuiteName;

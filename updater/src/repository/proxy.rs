@@ -1,6 +1,6 @@
 //! Through which proxy a repository is reached. A proxy's URL may hold a password, which is shown to nobody else.
 
-use super::client::FetchError;
+use super::transfer::FetchError;
 use std::fmt;
 use ureq::Proxy;
 use ureq::http::Uri;

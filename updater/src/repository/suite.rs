@@ -1,7 +1,8 @@
 //! A suite's index: InRelease, then the Packages that it vouches for.
 
-use super::client::{Answer, Client, FetchError, Validators};
+use super::client::Client;
 use super::kept::KeptIndex;
+use super::transfer::{Answer, FetchError, Validators};
 use crate::memory::{Memory, MemoryError};
 use debian_formats::checksums::sha256_hex;
 use debian_formats::limits::Limits;

@@ -67,7 +67,7 @@ pub(crate) fn capture(scope: &Scope, what: Captured<'_>) -> Result<Manifest, Sna
 pub(crate) fn flush(root: &Path, manifest: &Manifest) -> Result<(), SnapshotError> {
     // Scripts may have written to any file system.
     rustix::fs::sync();
-    contents::flush_all(root, manifest.entries.iter().map(|(path, _)| path))
+    contents::flush_all(root, manifest.entries.iter().map(|(path, _)| path.0.as_path()))
 }
 
 /// A snapshot of a subvolume keeps all that anybody removes afterwards from being freed. Once the update is

@@ -1,6 +1,5 @@
 //! The contents of files: how they are copied away and put back.
 
-use super::manifest::RootedPath;
 use super::rooted::is_absent;
 use super::{SnapshotError, at};
 use crate::system;
@@ -91,10 +90,10 @@ pub(super) fn are_equal(a: &Path, b: &Path) -> Result<bool, SnapshotError> {
 }
 
 /// Flushes every file system that one of these paths lies on. It says what went wrong, which `sync` does not.
-pub(super) fn flush_all<'a>(root: &Path, paths: impl Iterator<Item = &'a RootedPath>) -> Result<(), SnapshotError> {
+pub(super) fn flush_all<'a>(root: &Path, paths: impl Iterator<Item = &'a Path>) -> Result<(), SnapshotError> {
     let mut devices: BTreeMap<u64, PathBuf> = BTreeMap::new();
     for path in paths {
-        let full = root.join(&path.0);
+        let full = root.join(path);
         match full.symlink_metadata() {
             // Opening a pipe would wait for whoever writes to it.
             Ok(found) if found.is_dir() || found.is_file() => {

@@ -32,7 +32,7 @@ pub(crate) fn restore(root: &Path, folder: &Path, manifest: &Manifest) -> Result
         let full = root.join(path);
         set_metadata(&full, &present.metadata).map_err(at("restore the attributes of", &full))?;
     }
-    flush_all(root, manifest.entries.iter().map(|(path, _)| path))
+    flush_all(root, manifest.entries.iter().map(|(path, _)| path.0.as_path()))
 }
 
 pub(super) fn remove_what_was_absent(
