@@ -60,6 +60,8 @@ fn a_service_that_does_not_stay_active_brings_the_old_one_back() {
     assert_eq!(device.says(), "Hello Deb! Version 0.2.0");
     assert_eq!(device.shell("systemctl is-active hi.service").stdout, "active\n");
     assert_ne!(device.shell("systemctl show -p MainPID hi.service").success(), pid, "the old version was started anew");
+    let states = device.shell("journalctl -o cat DEBFLEET_STATE=rolled-back").success();
+    assert_eq!(states, "entering the state rolled-back\n");
     let told = device.shell("debfleet-updater explain").success();
     assert!(
         told.contains("rolled back") && told.contains("hi 0.2.0-1 → 0.3.0-1") && told.contains("not tried again"),

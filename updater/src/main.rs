@@ -5,10 +5,12 @@ mod command_line;
 mod commands;
 mod config;
 mod history;
+mod logging;
 #[cfg(feature = "manual")]
 mod manual;
 mod memory;
 mod policy;
+mod progress;
 mod repository;
 mod snapshot;
 mod stages;
@@ -18,9 +20,7 @@ mod transaction;
 
 use clap::Parser;
 use command_line::CommandLine;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     #[cfg(feature = "manual")]
@@ -28,15 +28,7 @@ fn main() -> ExitCode {
         return manual::write(&out);
     }
     let arguments = CommandLine::parse();
-    let filter = EnvFilter::try_from_env("DEBFLEET_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .without_time()
-        .init();
+    logging::start();
     match commands::run(&arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -33,6 +33,7 @@ impl Agent<'_> {
         while let Some(event) = next.take() {
             let (state, action) = transition(self.journal.state().clone(), event)?;
             if *self.journal.state() != state {
+                tracing::debug!(state = state.name(), "entering the state {}", state.name());
                 self.journal.enter(state)?;
             }
             if let Some(action) = action {

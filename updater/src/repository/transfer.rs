@@ -1,5 +1,7 @@
 //! What is fetched, and why it was not: within bounds, whether it comes over HTTP or from a folder.
 
+use crate::progress;
+use indicatif::ProgressBar;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -84,6 +86,7 @@ pub(super) struct Target {
     file: File,
     pub(super) have: u64,
     pub(super) size: u64,
+    bar: ProgressBar,
 }
 
 impl Target {
@@ -91,7 +94,7 @@ impl Target {
         let write_error = |cause| FetchError::Write { path: path.to_owned(), cause };
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(write_error)?;
         let have = file.seek(SeekFrom::End(0)).map_err(write_error)?;
-        let mut target = Self { path: path.to_owned(), file, have, size };
+        let mut target = Self { path: path.to_owned(), file, have, size, bar: progress::download(size, have) };
         if have > size {
             target.restart()?;
         }
@@ -133,12 +136,14 @@ impl Target {
                 .write_all(&buffer[..got])
                 .map_err(|cause| FetchError::Write { path: self.path.clone(), cause })?;
             self.have += got as u64;
+            self.bar.set_position(self.have);
             after_each(got)
                 .map_err(|error| FetchError::Transport { url: url.to_owned(), reason: error.to_string() })?;
         }
     }
 
     pub(super) fn finish(self, url: &str) -> Result<(), FetchError> {
+        self.bar.finish_and_clear();
         self.file.sync_all().map_err(|cause| FetchError::Write { path: self.path, cause })?;
         if self.have < self.size {
             return Err(FetchError::TooShort { url: url.to_owned(), got: self.have, wanted: self.size });

@@ -4,6 +4,7 @@ mod apt;
 mod boot;
 mod bounded;
 mod dpkg;
+mod journal;
 mod leftovers;
 mod machine;
 mod network;
@@ -18,6 +19,7 @@ pub(crate) use apt::{Apt, AptError, ExactVersion, Location, SUITE, Step, Target,
 pub(crate) use boot::{current_boot, is_reboot_required, reboot};
 pub(crate) use bounded::Stamp;
 pub(crate) use dpkg::{Dpkg, FrontendLock, InstalledPackage};
+pub(crate) use journal::is_journal_stream;
 pub(crate) use leftovers::end_marked_processes;
 pub(crate) use network::is_metered;
 pub(crate) use own_unit::{end_rest_of_unit, is_inside as is_inside_own_unit, run as run_in_own_unit};

@@ -1,6 +1,7 @@
 //! A transaction's own systemd service: no maintainer script that stops or restarts the updater ends it, and when it
 //! is killed all the same, systemd starts the recovery.
 
+use super::journal::is_journal_stream;
 use super::process::PATH;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{OsStr, OsString};
@@ -37,7 +38,11 @@ pub(crate) fn is_inside() -> bool {
 /// Whatever ends it, systemd runs `recover` afterwards.
 pub(crate) fn run(program: &Path, arguments: &[OsString], recover: &[OsString]) -> io::Result<ExitStatus> {
     let mut command = Command::new("systemd-run");
-    command.args(["--quiet", "--wait", "--collect", "--pipe", "--service-type=exec"]);
+    command.args(["--quiet", "--wait", "--collect", "--service-type=exec"]);
+    // Into the journal it writes by itself.
+    if !is_journal_stream() {
+        command.arg("--pipe");
+    }
     // What the arguments name may be relative.
     if std::env::current_dir().is_ok() {
         command.arg("--same-dir");
