@@ -20,18 +20,21 @@ struct CommandLine {
     /// Run only at this step, such as dpkg:17; for a second cut in the recovery dpkg:17+updater:4
     #[arg(long, value_name = "STEP", requires = "case", requires = "fault", value_delimiter = '+')]
     at: Option<Vec<At>>,
-    /// Cut the power of a virtual machine instead, so many times at random moments
+    /// Cut the power of a machine with systemd instead, so many times at random moments
     #[arg(long, value_name = "N", conflicts_with_all = ["sample", "case", "fault", "at"])]
     power_cuts: Option<usize>,
+    /// Cut that of a virtual machine with a kernel of its own: slower, by software emulation
+    #[arg(long, requires = "power_cuts")]
+    virtual_machine: bool,
     /// Another seed takes other moments
     #[arg(long, value_name = "N", default_value_t = 1, requires = "power_cuts")]
     seed: u64,
 }
 
 fn main() -> ExitCode {
-    let CommandLine { sample, case, fault, at, power_cuts, seed } = CommandLine::parse();
+    let CommandLine { sample, case, fault, at, power_cuts, virtual_machine, seed } = CommandLine::parse();
     let ended = match power_cuts {
-        Some(cuts) => Ok(power_campaign(PowerCuts { cuts, seed })),
+        Some(cuts) => Ok(power_campaign(PowerCuts { cuts, seed, is_virtual: virtual_machine })),
         None => campaign(&Selection { is_sample: sample, case, fault, at }),
     };
     match ended {

@@ -1,14 +1,13 @@
 //! A device whose systemd runs: a Debian root booted as a container of systemd-nspawn, with the updater's own package
 //! installed. It boots in seconds; a power cut kills all that runs in it at once, and leaves the disk as it is.
 
+use crate::container::Container;
 use crate::debian_root::DebianRoot;
 use crate::package::{PackageKey, Source};
 use crate::program::{Ended, run};
 use crate::server::{Server, get};
 use serde_json::Value;
-use std::fs::File;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -21,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct BootedDevice {
     /// Its disk.
     pub root: DebianRoot,
-    machine: Option<Child>,
+    machine: Option<Container>,
     outside: TempDir,
 }
 
@@ -52,46 +51,23 @@ impl BootedDevice {
     }
 
     fn switch_on(&mut self) {
-        let log = File::create(self.outside.path().join("console")).expect("the console's log");
-        let mut nspawn = Command::new("systemd-nspawn");
-        nspawn.args(["--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe", "-D"]);
-        nspawn.arg(self.root.path()).stdin(Stdio::null());
-        nspawn.stdout(log.try_clone().expect("the log")).stderr(log).process_group(0);
-        self.machine = Some(nspawn.spawn().expect("systemd-nspawn starts; `cargo xtask test` installs it"));
+        self.machine = Some(Container::start(&self.root.path(), &self.outside.path().join("console")));
     }
 
-    /// systemd-nspawn ends so when its machine was told to boot again, and leaves it to its caller.
     fn switch_on_after_reboot(&mut self) {
-        const REBOOT: i32 = 133;
-        let ended = self.machine.as_mut().and_then(|machine| machine.try_wait().ok().flatten());
-        if ended.is_some_and(|status| status.code() == Some(REBOOT)) {
+        if self.machine.as_mut().is_some_and(Container::wants_reboot) {
             self.switch_on();
         }
     }
 
     /// Waits until the services of a boot under way run.
     pub fn wait_for_boot(&mut self) {
-        self.wait_until("its services run", |device| {
-            let state = device.try_shell("systemctl is-system-running").map(|ended| ended.stdout).unwrap_or_default();
-            matches!(state.trim(), "running" | "degraded")
-        });
+        self.wait_until("its services run", |device| device.machine.as_ref().is_some_and(Container::is_up));
     }
 
     /// Cuts the power: everything in it ends at once.
     pub fn cut(&mut self) {
-        let mut machine = self.machine.take().expect("it is on");
-        if let Some(init) = self.init_of(&machine) {
-            // The first process takes all others of the machine with it.
-            let _ = run(Command::new("kill").args(["-9", &init.to_string()]));
-        }
-        let _ = machine.kill();
-        machine.wait().expect("it was switched on");
-    }
-
-    /// The process that is the machine's init.
-    fn init_of(&self, machine: &Child) -> Option<u32> {
-        let path = format!("/proc/{0}/task/{0}/children", machine.id());
-        std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+        self.machine.take().expect("it is on").kill();
     }
 
     /// Runs a shell command in it; none while it is not up.
@@ -103,12 +79,7 @@ impl BootedDevice {
     /// A shell command in it, not yet started; none while it is not up.
     #[must_use]
     pub fn command(&self, command: &str) -> Option<Command> {
-        let init = self.init_of(self.machine.as_ref()?)?;
-        let mut enter = Command::new("nsenter");
-        enter.args(["--target", &init.to_string(), "--mount", "--uts", "--ipc", "--pid", "--root"]);
-        enter.args(["/bin/sh", "-c"]).arg(format!("cd / && {{ {command}; }}")).stdin(Stdio::null()).env_clear();
-        enter.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
-        Some(enter)
+        self.machine.as_ref()?.command(command)
     }
 
     /// Runs a shell command in it.

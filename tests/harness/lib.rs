@@ -9,13 +9,13 @@ pub mod archive;
 pub mod at_scale;
 pub mod balancer;
 pub mod booted;
+pub mod container;
 #[cfg(target_arch = "x86_64")]
 pub mod crash;
 pub mod debian_root;
 pub mod device;
 pub mod file_system;
 pub mod hostile;
-pub mod machine;
 pub mod package;
 pub mod program;
 pub mod repository;

@@ -4,7 +4,17 @@ use crate::program::{build_binaries, cargo, install_missing, run};
 use anyhow::{Context, Result, bail};
 
 /// Debian packages that the campaign runs.
-const NEEDED: [&str; 7] = ["binutils", "btrfs-progs", "curl", "e2fsprogs", "mmdebstrap", "mount", "qemu-system-x86"];
+const NEEDED: [&str; 9] = [
+    "binutils",
+    "btrfs-progs",
+    "curl",
+    "e2fsprogs",
+    "mmdebstrap",
+    "mount",
+    "qemu-system-x86",
+    "systemd-container",
+    "xfsprogs",
+];
 
 /// Runs it with these arguments.
 pub(crate) fn crash(arguments: &[String]) -> Result<()> {

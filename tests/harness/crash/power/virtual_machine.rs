@@ -1,10 +1,12 @@
-//! A device as a virtual machine: Debian with systemd and a kernel of its own, whose power can be cut.
+//! A device as a virtual machine: Debian with systemd and a kernel of its own.
 //!
 //! It is spoken to over a second serial port, so that nothing depends on its network. From inside, 10.0.2.2 is this
 //! machine's loopback.
 
+use super::{Disk, Machine};
 use crate::debian_root::DebianRoot;
 use crate::program::run;
+use crate::tree::{Known, Tree};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -14,12 +16,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The disk of a machine, and the kernel that boots from it.
-pub struct Disk {
+pub(super) struct VirtualDisk {
     folder: TempDir,
 }
 
 /// A machine that is running.
-pub struct Machine {
+struct VirtualMachine {
+    image: PathBuf,
     qemu: Child,
     line: BufReader<UnixStream>,
 }
@@ -67,15 +70,17 @@ const MASKED: [&str; 12] = [
     "serial-getty@ttyS0.service",
 ];
 
+/// By which address the machine reaches this one's loopback.
+pub(super) const HOST: &str = "10.0.2.2";
+
 const BYTES: u64 = 2 << 30;
 /// By software alone a boot takes half a minute.
 const BOOT: Duration = Duration::from_secs(240);
 const ANSWER: Duration = Duration::from_secs(300);
 
-impl Disk {
+impl VirtualDisk {
     /// Makes one from Debian's packages; `furnish` puts more into its root.
-    #[must_use]
-    pub fn new(furnish: impl FnOnce(&DebianRoot)) -> Self {
+    pub(super) fn new(furnish: impl FnOnce(&DebianRoot)) -> Self {
         let root = DebianRoot::with_kernel();
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder");
         for (unit, text) in UNITS {
@@ -105,14 +110,13 @@ impl Disk {
     }
 
     /// The file that is its content.
-    #[must_use]
-    pub fn image(&self) -> PathBuf {
+    fn image(&self) -> PathBuf {
         self.folder.path().join("disk")
     }
+}
 
-    /// Switches a machine on, and waits until it listens.
-    #[must_use]
-    pub fn boot(&self) -> Machine {
+impl Disk for VirtualDisk {
+    fn boot(&mut self) -> Box<dyn Machine> {
         let (socket, console) = (self.folder.path().join("line"), self.folder.path().join("console"));
         let _ = std::fs::remove_file(&socket);
         let at = |path: &Path| path.display().to_string();
@@ -148,14 +152,14 @@ impl Disk {
             std::thread::sleep(Duration::from_millis(20));
         };
         stream.set_read_timeout(Some(BOOT)).expect("a time limit");
-        let mut machine = Machine { qemu, line: BufReader::new(stream) };
+        let mut machine = VirtualMachine { image: self.image(), qemu, line: BufReader::new(stream) };
         machine.wait_for("@ready", &console);
         machine.line.get_ref().set_read_timeout(Some(ANSWER)).expect("a time limit");
-        machine
+        Box::new(machine)
     }
 }
 
-impl Machine {
+impl VirtualMachine {
     fn wait_for(&mut self, word: &str, console: &Path) {
         let mut line = String::new();
         while line.trim() != word {
@@ -165,9 +169,10 @@ impl Machine {
             assert!(read.as_ref().is_ok_and(|read| *read > 0), "the machine does not start ({read:?}):\n{}", console());
         }
     }
+}
 
-    /// Runs a line of shell inside. Gives its exit code and what it printed.
-    pub fn shell(&mut self, command: &str) -> (i32, String) {
+impl Machine for VirtualMachine {
+    fn shell(&mut self, command: &str) -> (i32, String) {
         assert!(!command.contains('\n'), "a command is one line");
         writeln!(self.line.get_mut(), "{command}").expect("the machine listens");
         let mut printed = String::new();
@@ -182,24 +187,43 @@ impl Machine {
         }
     }
 
-    /// The same, which must succeed.
-    #[track_caller]
-    pub fn does(&mut self, command: &str) -> String {
-        let (code, printed) = self.shell(command);
-        assert!(code == 0, "{command} ended with {code}:\n{printed}");
-        printed
-    }
-
-    /// Cuts its power: nothing that it did not flush is left.
-    pub fn cut(mut self) {
+    fn cut(mut self: Box<Self>) {
         self.qemu.kill().expect("it can be killed");
         self.qemu.wait().expect("it ends");
     }
+
+    fn picture(&mut self, known: &mut Known) -> Tree {
+        self.does("sync; fsfreeze --freeze /");
+        let tree = {
+            let mount = Mount::read_only(&self.image);
+            Tree::of_known(mount.0.path(), known)
+        };
+        self.does("fsfreeze --unfreeze /");
+        tree
+    }
 }
 
-impl Drop for Machine {
+impl Drop for VirtualMachine {
     fn drop(&mut self) {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
+    }
+}
+
+/// A file system image that is mounted until this is dropped.
+struct Mount(TempDir);
+
+impl Mount {
+    fn read_only(image: &Path) -> Self {
+        let mount = Self(tempfile::tempdir().expect("a temporary folder"));
+        let mut command = std::process::Command::new("mount");
+        run(command.args(["-o", "loop,ro,noload"]).arg(image).arg(mount.0.path())).success();
+        mount
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
     }
 }

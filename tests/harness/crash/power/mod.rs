@@ -1,18 +1,18 @@
-//! The campaign on a virtual machine: the power goes at a random moment of a real update under systemd, the machine
-//! boots again, and its disk must hold the old tree or the new one.
+//! The campaign of power cuts: the power goes at a random moment of a real update under systemd, the machine boots
+//! again, and its disk must hold the old tree or the new one.
+
+mod container;
+mod virtual_machine;
 
 use super::Tally;
 use crate::debian_root::{DebianRoot, put};
-use crate::machine::{Disk, Machine};
 use crate::package::{PackageKey, Source};
-use crate::program::{binary, run, target_dir};
 use crate::server::Server;
 use crate::tree::{Known, Tree};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How long a campaign is, and which random moments it takes.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,34 @@ pub struct PowerCuts {
     pub cuts: usize,
     /// The same seed gives the same moments.
     pub seed: u64,
+    /// On a virtual machine with a kernel of its own, and not in a container.
+    pub is_virtual: bool,
+}
+
+/// What a machine boots from.
+trait Disk {
+    /// Switches the machine on, and waits until it listens.
+    fn boot(&mut self) -> Box<dyn Machine>;
+}
+
+/// A machine that is on.
+trait Machine {
+    /// Runs a line of shell in it. Gives its exit code and what it printed.
+    fn shell(&mut self, command: &str) -> (i32, String);
+
+    /// Cuts its power: what it did not flush is lost.
+    fn cut(self: Box<Self>);
+
+    /// What is on its disk now.
+    fn picture(&mut self, known: &mut Known) -> Tree;
+
+    /// Runs a line of shell in it, which must succeed.
+    #[track_caller]
+    fn does(&mut self, command: &str) -> String {
+        let (code, printed) = self.shell(command);
+        assert!(code == 0, "{command} ended with {code}:\n{printed}");
+        printed
+    }
 }
 
 /// What a running Debian changes by itself.
@@ -60,7 +88,7 @@ const REST: Duration = Duration::from_secs(180);
 
 /// Cuts the power so many times, and counts how the device came back.
 pub fn power_campaign(asked: PowerCuts) -> Tally {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new(asked.is_virtual);
     let mut random = Random(asked.seed | 1);
     let mut tally = Tally::default();
     let begun = Instant::now();
@@ -86,10 +114,9 @@ pub fn power_campaign(asked: PowerCuts) -> Tally {
 }
 
 struct Bench {
-    disk: Disk,
-    machine: Option<Machine>,
+    disk: Box<dyn Disk>,
+    machine: Option<Box<dyn Machine>>,
     _server: Server,
-    _packages: TempDir,
     known: Known,
     /// The lasting tree of each pair of versions: of hi, and of the updater.
     references: BTreeMap<(String, String), Tree>,
@@ -99,23 +126,27 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(is_virtual: bool) -> Self {
         let key = PackageKey::new();
         let server = Server::start(&key);
         for source in [hi(VERSIONS[0]), hi(VERSIONS[1]), unhealthy(), wire(VERSIONS[0]), wire(VERSIONS[1])] {
             server.publish(&source.build(&key));
         }
-        let packages = tempfile::tempdir().expect("a temporary folder");
-        let ours = own_packages(packages.path(), &key);
+        let sources = own_sources();
+        let ours = [sources[0].build(&key), sources[1].build(&key)];
         ours.iter().for_each(|package| server.publish(package));
         let own = [version_of(&ours[0]), version_of(&ours[1])];
-        let disk = Disk::new(|root| furnish(root, &server, &key, &ours[0]));
+        let furnish = |root: &DebianRoot, host: &str| furnish(root, &server, host, &key, &ours[0]);
+        let mut disk: Box<dyn Disk> = if is_virtual {
+            Box::new(virtual_machine::VirtualDisk::new(|root| furnish(root, virtual_machine::HOST)))
+        } else {
+            Box::new(container::ImageFile::new(|root| furnish(root, container::HOST)))
+        };
         let machine = Some(disk.boot());
         let mut bench = Self {
             disk,
             machine,
             _server: server,
-            _packages: packages,
             known: Known::default(),
             references: BTreeMap::new(),
             usual: Vec::new(),
@@ -125,8 +156,8 @@ impl Bench {
         bench
     }
 
-    fn machine(&mut self) -> &mut Machine {
-        self.machine.as_mut().expect("it is switched on")
+    fn machine(&mut self) -> &mut dyn Machine {
+        self.machine.as_mut().expect("it is switched on").as_mut()
     }
 
     /// Makes each update undisturbed, and keeps how long it takes and what tree it makes.
@@ -250,45 +281,22 @@ impl Bench {
 
     /// What is on the machine's disk now, seen from outside.
     fn picture(&mut self) -> Tree {
-        let image = self.disk.image();
-        self.machine().does("sync; fsfreeze --freeze /");
-        let tree = {
-            let mount = Mount::read_only(&image);
-            Tree::of_known(mount.0.path(), &mut self.known)
-        };
-        self.machine().does("fsfreeze --unfreeze /");
-        tree.beyond(&VOLATILE)
-    }
-}
-
-/// A file system image that is mounted until this is dropped.
-struct Mount(TempDir);
-
-impl Mount {
-    fn read_only(image: &Path) -> Self {
-        let mount = Self(tempfile::tempdir().expect("a temporary folder"));
-        let mut command = std::process::Command::new("mount");
-        run(command.args(["-o", "loop,ro,noload"]).arg(image).arg(mount.0.path())).success();
-        mount
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        let machine = self.machine.as_mut().expect("it is switched on");
+        machine.picture(&mut self.known).beyond(&VOLATILE)
     }
 }
 
 /// What the device has before its first boot: the updater as a package, and whom it trusts.
-fn furnish(root: &DebianRoot, server: &Server, key: &PackageKey, updater: &Path) {
+fn furnish(root: &DebianRoot, server: &Server, host: &str, key: &PackageKey, updater: &Path) {
     let port = server.url().rsplit_once(':').expect("a port").1;
     root.write("etc/debfleet/repository.gpg", &server.get("/debian/repository.gpg"));
     root.write("etc/debfleet/package.gpg", &std::fs::read(key.keyring()).expect("the keyring"));
     let configuration = format!(
-        "repository = \"http://10.0.2.2:{port}/debian\"\nsuite = \"stable\"\npackages = []\n\
+        "repository = \"http://updates.test:{port}/debian\"\nsuite = \"stable\"\npackages = []\n\
          repository-keyring = \"/etc/debfleet/repository.gpg\"\npackage-keyring = \"/etc/debfleet/package.gpg\"\n"
     );
     root.write("etc/debfleet/updater.toml", configuration.as_bytes());
+    root.write("etc/hosts", format!("127.0.0.1 localhost\n{host} updates.test\n").as_bytes());
     root.write("updater.deb", &std::fs::read(updater).expect("the package"));
     root.shell("dpkg --install /updater.deb && rm /updater.deb").success();
 }
@@ -316,18 +324,18 @@ fn unhealthy() -> Source {
     hi(UNHEALTHY).with_text("debfleet.toml", "'\"$DPKG_ROOT/opt/hi/hi\"'", "'false'")
 }
 
-/// The network's settings as a package; the second version's are wrong.
+/// The network's settings as a package; the second version's take the server's name away.
 fn wire(version: &str) -> Source {
-    let address = if version == VERSIONS[0] { "10.0.2.15/24" } else { "192.0.2.1/24" };
     let manifest = "[package]\nname = \"wire\"\nversion = \"0.1.0\"\nmaintainer = \"A <a@example.org>\"\ndescription = \"the network\"\n\
-         [[files]]\nsource = \"address\"\ndestination = \"/usr/lib/wire/address\"\n\
-         [systemd]\nunits = [\"wire.service\"]\n[update]\ncommit-timeout = 60\n";
-    let unit = "[Unit]\nDescription=the network\nAfter=network.service\nBefore=network-online.target\n[Service]\n\
-                Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'ip address flush dev eth0; \
-                ip address add $(cat /usr/lib/wire/address) dev eth0; ip route replace default via 10.0.2.2 || true'\n\
+         [[files]]\nsource = \"settings\"\ndestination = \"/usr/lib/wire/settings\"\n\
+         [systemd]\nunits = [\"wire.service\"]\n[update]\ncommit-timeout = 10\nstate = [\"/etc/hosts\"]\n";
+    let name = if version == VERSIONS[0] { "updates.test" } else { "nowhere.test" };
+    let unit = "[Unit]\nDescription=the network\nBefore=network-online.target\n[Service]\n\
+                Type=oneshot\nRemainAfterExit=yes\n\
+                ExecStart=/bin/sh -c 'sed -i \"s/[a-z]*[.]test/$(cat /usr/lib/wire/settings)/\" /etc/hosts'\n\
                 [Install]\nWantedBy=multi-user.target\n";
     let source = Source::empty().with_file("debfleet.toml", manifest).with_file("wire.service", unit);
-    at(source.with_file("address", address), version)
+    at(source.with_file("settings", name), version)
 }
 
 fn at(source: Source, version: &str) -> Source {
@@ -339,23 +347,12 @@ fn at(source: Source, version: &str) -> Source {
 }
 
 /// The updater as it is, and one that calls itself newer and has other bytes.
-fn own_packages(folder: &Path, key: &PackageKey) -> [PathBuf; 2] {
-    let mut pack = binary("xtask");
-    pack.arg("packages").arg("--binaries").arg(target_dir()).arg("--out").arg(folder).arg("--key").arg(key.secret());
-    let built = run(pack.env("SOURCE_DATE_EPOCH", "1800000000")).success();
-    let first = built.lines().map(PathBuf::from).find(|path| path.to_string_lossy().contains("debfleet-updater_"));
-    let stage = folder.join("stage/debfleet-updater");
-    let manifest = std::fs::read_to_string(stage.join("debfleet.toml")).expect("the stage has a manifest");
-    let line = manifest.lines().find(|line| line.starts_with("version = ")).expect("it names a version");
-    put(&stage.join("debfleet.toml"), manifest.replace(line, &format!("version = \"{NEWER_SELF}\"")).as_bytes());
-    let program = stage.join("bin/debfleet-updater");
-    let bytes = std::fs::read(&program).expect("the stage has the program");
+fn own_sources() -> [Source; 2] {
+    let newer = Source::updater(NEWER_SELF);
+    let program = newer.path().join("bin/debfleet-updater");
+    let bytes = std::fs::read(&program).expect("the source has the program");
     put(&program, &[bytes.as_slice(), b"newer"].concat());
-    let mut build = binary("debfleet");
-    build.arg("build").arg(&stage).arg("--out").arg(folder).arg("--key").arg(key.secret());
-    let second = run(build.env("SOURCE_DATE_EPOCH", "1800000001")).success();
-    let second = PathBuf::from(second.lines().last().expect("build prints the package's path"));
-    [first.expect("xtask packs the updater"), second]
+    [Source::updater("0.1.0"), newer]
 }
 
 fn version_of(package: &Path) -> String {
