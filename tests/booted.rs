@@ -222,7 +222,7 @@ fn a_person_and_the_installed_version_have_their_say() {
     server.publish(&waits(Source::hi().bumped("0.2.0")).build(&key));
     let mut install = install_until_reached(&mut device);
     device.shell("debfleet-updater commit").success();
-    assert!(install.wait().unwrap().success());
+    assert_eq!(install.wait().unwrap().code(), Some(0));
     assert_eq!(device.state(), "committed");
 
     device.shell("touch /root/busy && rm /root/reached").success();

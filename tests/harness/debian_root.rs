@@ -25,10 +25,10 @@ impl DebianRoot {
         Self::from_image(&image("bookworm", &[]))
     }
 
-    /// Unpacks a fresh root that holds systemd, which does not run there, and Python.
+    /// Unpacks a fresh root that holds systemd and D-Bus, which do not run there, and Python.
     #[must_use]
     pub fn with_systemd() -> Self {
-        Self::from_image(&image("bookworm-systemd", &["systemd", "python3"]))
+        Self::from_image(&image("bookworm-systemd-dbus", &["systemd", "dbus", "python3"]))
     }
 
     /// Unpacks a fresh root that can be booted.
@@ -40,7 +40,7 @@ impl DebianRoot {
     /// Another root with the same content.
     #[must_use]
     pub fn copied(&self) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = quick_folder();
         run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(self.path()).arg(folder.path())).success();
         Self { folder: folder.path().to_owned(), _temporary: Some(folder) }
     }
@@ -59,7 +59,7 @@ impl DebianRoot {
     }
 
     fn from_image(image: &Path) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = quick_folder();
         Self { folder: folder.path().to_owned(), _temporary: Some(folder) }.unpacked(image)
     }
 
@@ -122,6 +122,17 @@ pub fn packages_of_a_root() -> PathBuf {
         put_in_place(&unfinished, &folder);
     }
     folder
+}
+
+/// A temporary folder in memory, where flushes cost nothing; on the disk if memory cannot hold roots, or not with all
+/// their attributes (before Linux 6.6).
+fn quick_folder() -> TempDir {
+    const ENOUGH: u64 = 4 << 30;
+    let in_memory = tempfile::tempdir_in("/dev/shm").ok().filter(|folder| {
+        let room = rustix::fs::statvfs(folder.path()).is_ok_and(|room| room.f_bavail * room.f_frsize > ENOUGH);
+        room && xattr::set(folder.path(), "user.probe", b"").is_ok()
+    });
+    in_memory.unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder"))
 }
 
 fn lock(folder: &Path) -> File {

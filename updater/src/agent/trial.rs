@@ -106,13 +106,14 @@ impl Agent<'_> {
         if transaction.from_server {
             let attempt = Box::new(|_| self.reaches_server().map_err(|error| format!("{error:#}")));
             let what = "the check that the new version can reach the server".to_owned();
-            device_checks.push(DeviceCheck { what, attempt });
+            // The network may still be coming up.
+            device_checks.push(DeviceCheck { what, attempts: None, attempt });
         }
         let brings_us = self.installs_ourselves()?;
         if brings_us {
             let attempt = Box::new(|timeout| self.new_updater_reports(timeout));
             let what = "the report of the new debfleet-updater".to_owned();
-            device_checks.push(DeviceCheck { what, attempt });
+            device_checks.push(DeviceCheck { what, attempts: Some(3), attempt });
         }
         let mark = self.mark()?;
         let trial = Trial {

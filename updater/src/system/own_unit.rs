@@ -62,7 +62,8 @@ pub(crate) fn run(program: &Path, arguments: &[OsString], recover: &[OsString]) 
     ] {
         command.arg("-p").arg(property);
     }
-    command.arg("-p").arg(property_of_command("ExecStopPost=", program, recover));
+    // How the update ended is not changed by what looks after it.
+    command.arg("-p").arg(property_of_command("ExecStopPost=-", program, recover));
     command.arg(format!("--setenv={INSIDE}=1"));
     for name in HANDED_ON.iter().filter(|name| std::env::var_os(name).is_some()) {
         command.arg(format!("--setenv={name}"));
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn a_command_reaches_systemd_as_it_is() {
         let words = ["--config", "/etc/a b/%n$X\"\\.toml"].map(OsString::from);
-        let property = property_of_command("ExecStopPost=", Path::new("/bin/x"), &words);
-        assert_eq!(property.to_str().unwrap(), r#"ExecStopPost="/bin/x" "--config" "/etc/a b/%%n$$X\"\\.toml""#);
+        let property = property_of_command("ExecStopPost=-", Path::new("/bin/x"), &words);
+        assert_eq!(property.to_str().unwrap(), r#"ExecStopPost=-"/bin/x" "--config" "/etc/a b/%%n$$X\"\\.toml""#);
     }
 }

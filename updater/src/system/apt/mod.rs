@@ -140,8 +140,8 @@ impl Apt {
         if self.device.is_running_system() {
             return String::new();
         }
-        let root = self.device.root.display();
-        format!("Dir \"{root}\";\nDir::State::status \"{root}/var/lib/dpkg/status\";\n")
+        let (root, status) = (&self.device.root, self.device.root.join("var/lib/dpkg/status"));
+        format!("Dir \"{}\";\nDir::State::status \"{}\";\n", root.display(), status.display())
     }
 
     /// One of apt's programs, with what the device's configuration must not decide otherwise.
