@@ -119,8 +119,9 @@ pub fn power_campaign(asked: PowerCuts) -> Tally {
 }
 
 struct Bench {
-    disk: Box<dyn Disk>,
+    // It goes before its disk does.
     machine: Option<Box<dyn Machine>>,
+    disk: Box<dyn Disk>,
     _server: Server,
     known: Known,
     /// The lasting tree of each pair of versions: of hi, and of the updater.
