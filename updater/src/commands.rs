@@ -79,16 +79,22 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
 /// Carries out a command that changes the device: where systemd runs, in a unit of its own.
 fn change(config: &Config, command: &Command) -> Result<ExitCode> {
     if own_unit::is_wanted(config) {
-        return match own_unit::run(config)? {
-            Some(code) => {
+        let before = agent::state(config)?;
+        let code = own_unit::run(config)?;
+        let after = agent::state(config)?;
+        let began = |state: &State| state.transaction().map(|transaction| transaction.began);
+        // To systemd-run, also a program that its watchdog ended has failed like any other; the journal knows better.
+        let went_on = began(&before) != began(&after) && !matches!(after, State::Abandoned { .. });
+        return match code {
+            Some(code) if code != own_unit::FAILED || !went_on => {
                 if matches!(command, Command::Recover { .. }) {
-                    print(&format!("state: {}\n", agent::state(config)?.name()))?;
+                    print(&format!("state: {}\n", after.name()))?;
                 }
                 Ok(ExitCode::from(code))
             }
-            None => {
+            _ => {
                 tracing::error!("the update was ended from outside, and the recovery followed");
-                conclude(&agent::state(config)?)
+                conclude(&after)
             }
         };
     }

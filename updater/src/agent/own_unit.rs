@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The exit code of a command that failed and changed nothing.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 
 /// Whether what changes the device should be handed to a unit of its own: on a running system with systemd, unless
 /// this is that unit.
