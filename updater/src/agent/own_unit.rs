@@ -50,7 +50,7 @@ fn start(config: &Config, arguments: &[OsString]) -> Result<Option<u8>> {
     let places = Places::of(config);
     // systemd would say it, too, but not in words that tell what is going on.
     drop(super::standing::alone(config)?);
-    let copy = keep_copy(&places)?;
+    let copy = recovery_program(&places.recovery, super::is_at_rest(config))?;
     let status = run_in_own_unit(&copy, arguments, &recover_arguments(config))
         .context("could not start systemd-run, which gives an update a unit of its own")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code <= super::LAST_EXIT_CODE))
@@ -62,8 +62,14 @@ fn recover_arguments(config: &Config) -> [OsString; 3] {
 
 /// Keeps a copy of this program where no package puts its files. The early recovery runs it, so that an update which
 /// breaks the updater can be undone. Made anew when this program is another one.
-pub(crate) fn keep_copy(places: &Places) -> Result<PathBuf> {
-    let copy = places.recovery.join("debfleet-updater");
+///
+/// In the middle of an update it stays what it is: this program may be the new one that is on trial, and the disk may be
+/// full.
+fn recovery_program(folder: &Path, is_at_rest: bool) -> Result<PathBuf> {
+    let copy = folder.join("debfleet-updater");
+    if !is_at_rest && copy.exists() {
+        return Ok(copy);
+    }
     // By this link also a program whose file was replaced meanwhile is what runs.
     let ours = Path::new("/proc/self/exe");
     let now = ours.metadata().context("could not look at this program")?;
@@ -72,8 +78,8 @@ pub(crate) fn keep_copy(places: &Places) -> Result<PathBuf> {
     if kept.as_ref().is_some_and(is_same) {
         return Ok(copy);
     }
-    durable_files::create_dir(&places.recovery, 0o755)?;
-    let unfinished = places.recovery.join("debfleet-updater.new");
+    durable_files::create_dir(folder, 0o755)?;
+    let unfinished = folder.join("debfleet-updater.new");
     let what = || format!("could not copy this program to {}", unfinished.display());
     let mut from = File::open(ours).with_context(what)?;
     let mut to = File::create(&unfinished).with_context(what)?;
@@ -83,4 +89,21 @@ pub(crate) fn keep_copy(places: &Places) -> Result<PathBuf> {
     to.sync_all().with_context(what)?;
     durable_files::rename(&unfinished, &copy)?;
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The new updater must not take the place of the one that can undo it before it is committed.
+    #[test]
+    fn the_copy_is_not_touched_in_the_middle_of_an_update() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("debfleet-updater");
+        durable_files::replace(&copy, b"the version before", 0o755).unwrap();
+        assert_eq!(recovery_program(folder.path(), false).unwrap(), copy);
+        assert_eq!(std::fs::read(&copy).unwrap(), b"the version before");
+        recovery_program(folder.path(), true).unwrap();
+        assert_eq!(copy.metadata().unwrap().len(), std::fs::metadata("/proc/self/exe").unwrap().len());
+    }
 }

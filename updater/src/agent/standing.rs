@@ -26,9 +26,11 @@ pub(super) fn alone(config: &Config) -> Result<Lock> {
     let deadline = Instant::now() + LONGEST;
     loop {
         match Lock::acquire(&path) {
-            Ok(lock) => return Ok(lock),
-            Err(_) if is_inside_own_unit() && Instant::now() < deadline => std::thread::sleep(PAUSE),
-            Err(cause) => return Err(Busy { cause }.into()),
+            Err(DurableError::Locked { .. }) if is_inside_own_unit() && Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(cause @ DurableError::Locked { .. }) => return Err(Busy { cause }.into()),
+            other => return Ok(other?),
         }
     }
 }
@@ -64,7 +66,7 @@ pub(crate) fn wish(config: &Config, wish: Wish) -> Result<bool> {
     let deadline = Instant::now() + LONGEST;
     let lock = config.state_dir.join("lock");
     // Whoever holds the lock tries the version; if nobody does, the caller takes over and finds the wish.
-    while Lock::acquire(&lock).is_err() {
+    while matches!(Lock::acquire(&lock), Err(DurableError::Locked { .. })) {
         if Instant::now() > deadline {
             bail!("the update under way did not end within {} s; see `debfleet-updater status`", LONGEST.as_secs());
         }
