@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod publishing;

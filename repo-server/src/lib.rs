@@ -15,6 +15,8 @@ mod http;
 pub mod init;
 pub mod local;
 pub mod logging;
+#[allow(dead_code, reason = "for the broker and the domains that it carries, which follow")]
+mod messaging;
 mod metrics;
 pub mod proxies;
 mod reload;

@@ -42,6 +42,7 @@ pub(crate) struct Grant {
 
 /// Something that needs a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "the fleet's routes follow")]
 pub(crate) enum Action<'a> {
     /// Read a suite that is only for devices, or how a suite is set up.
     Read(&'a SuiteName),
@@ -53,16 +54,22 @@ pub(crate) enum Action<'a> {
     ChangeSuite(&'a SuiteName),
     ReadAudit,
     ManageTokens,
+    /// See things, groups, shadows, policies and certificates.
+    ReadFleet,
+    /// Change things, their types and groups, and shadows.
+    ManageFleet,
+    /// Change who may connect and what they may do: certificates, policies, provisioning.
+    ManageIdentities,
 }
 
 impl<'a> Action<'a> {
     /// The least role that it takes.
     fn needs(self) -> Role {
         match self {
-            Self::Read(_) => Role::Viewer,
+            Self::Read(_) | Self::ReadFleet => Role::Viewer,
             Self::Publish(_) => Role::Publisher,
-            Self::ChangeSuite(_) | Self::ReadAudit => Role::Operator,
-            Self::ManageTokens | Self::PublishUnsigned(_) => Role::Admin,
+            Self::ChangeSuite(_) | Self::ReadAudit | Self::ManageFleet => Role::Operator,
+            Self::ManageTokens | Self::PublishUnsigned(_) | Self::ManageIdentities => Role::Admin,
         }
     }
 
@@ -71,8 +78,13 @@ impl<'a> Action<'a> {
             Self::Read(suite) | Self::Publish(suite) | Self::PublishUnsigned(suite) | Self::ChangeSuite(suite) => {
                 Some(suite)
             }
-            Self::ReadAudit | Self::ManageTokens => None,
+            Self::ReadAudit | Self::ManageTokens | Self::ReadFleet | Self::ManageFleet | Self::ManageIdentities => None,
         }
+    }
+
+    /// Whether it concerns the fleet, which a token for some suites only has nothing to do with.
+    fn concerns_fleet(self) -> bool {
+        matches!(self, Self::ReadFleet | Self::ManageFleet | Self::ManageIdentities)
     }
 }
 
@@ -85,6 +97,9 @@ impl fmt::Display for Action<'_> {
             Self::ChangeSuite(suite) => write!(f, "change the suite {suite}"),
             Self::ReadAudit => f.write_str("read the audit log"),
             Self::ManageTokens => f.write_str("see, make or revoke tokens"),
+            Self::ReadFleet => f.write_str("see the fleet"),
+            Self::ManageFleet => f.write_str("change things, groups or shadows"),
+            Self::ManageIdentities => f.write_str("change certificates, policies or provisioning"),
         }
     }
 }
@@ -109,6 +124,9 @@ pub(crate) fn may(grant: &Grant, action: Action<'_>) -> Result<(), Forbidden> {
     }
     match action.suite() {
         Some(suite) if !grant.scope.contains(suite) => {
+            Err(Forbidden::Suite { action: action.to_string(), scope: grant.scope.clone() })
+        }
+        None if action.concerns_fleet() && grant.scope != Scope::All => {
             Err(Forbidden::Suite { action: action.to_string(), scope: grant.scope.clone() })
         }
         _ => Ok(()),
@@ -166,6 +184,9 @@ mod tests {
             (Action::ChangeSuite(&stable), [false, false, true, true]),
             (Action::ReadAudit, [false, false, true, true]),
             (Action::ManageTokens, [false, false, false, true]),
+            (Action::ReadFleet, [true, true, true, true]),
+            (Action::ManageFleet, [false, false, true, true]),
+            (Action::ManageIdentities, [false, false, false, true]),
         ];
         for (action, expected) in actions {
             let allowed = [Viewer, Publisher, Operator, Admin].map(|role| may(&unlimited(role), action).is_ok());
@@ -183,6 +204,7 @@ mod tests {
             assert!(refusal.contains("beta") && refusal.contains("edge, stable"), "{refusal}");
         }
         assert!(may(&limited(Publisher, &[]), Action::Publish(&suite("stable"))).is_err());
+        assert!(may(&publisher, Action::ReadFleet).is_err());
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! What the fleet's MQTT messages are to the rest of the server, whichever broker carries them.
+
+use bytes::Bytes;
+use fleet_protocol::names::{CertificateId, ThingName};
+use std::net::IpAddr;
+
+/// The client that published a message, as its connection proved it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) client_id: String,
+    pub(crate) certificate: CertificateId,
+    /// The thing that the certificate is attached to and whose name is the client id.
+    pub(crate) thing: Option<ThingName>,
+    pub(crate) address: IpAddr,
+}
+
+/// A message that the server itself publishes, at QoS 1 and not retained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    pub(crate) audience: Audience,
+}
+
+/// Who gets a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Only the client that asked, if it subscribed to the topic: the topic may be one that many listen to.
+    Requester,
+    /// Whoever subscribed.
+    Subscribers,
+}
+
+/// Where messages go that do not answer a client's message: a change over REST is told over MQTT, too.
+pub(crate) trait Outbox: Send + Sync {
+    /// Sends it, in the order of the calls. A message without an asking client goes to the subscribers.
+    fn send(&self, message: Outgoing);
+}
