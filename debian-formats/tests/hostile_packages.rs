@@ -337,7 +337,7 @@ fn an_uncompressed_copy_is_the_same_to_dpkg_or_is_not_there() {
     let take = |bytes: &[u8], max_bytes: u64| {
         write_file(&original, bytes);
         let uncompressed = Some(Uncompressed { path: &copy, max_bytes });
-        let harvest = Harvest { file: Some("b"), uncompressed };
+        let harvest = Harvest { file: Some("b"), uncompressed, memory: 1 << 30 };
         Deb::open_and_take(&original, Limits::DEFAULT, &harvest)
     };
     type Pack = (&'static str, fn(&[u8]) -> Vec<u8>);

@@ -13,6 +13,8 @@ pub struct Harvest<'a> {
     pub file: Option<&'a str>,
     /// Where the package is written once more, its data.tar not compressed and without signatures.
     pub uncompressed: Option<Uncompressed<'a>>,
+    /// Bytes of memory that data.tar may take to be unpacked faster; 0: no more than it must.
+    pub memory: u64,
 }
 
 /// A copy of a package that dpkg need not unpack again. Its data.tar is the very one that was checked.

@@ -65,7 +65,7 @@ impl Deb {
         let mut deb = Self { path, limits, members, control, control_files, entries, kept, uncompressed };
         let wanted = harvest.uncompressed.as_ref();
         let copy = wanted.and_then(|wanted| Copy::begin(&mut file, &deb.members.data, wanted));
-        deb.read_data(harvest.file, copy)?;
+        deb.read_data(harvest.file, copy, harvest.memory)?;
         // dpkg-deb writes at least the root. Without any entry, zeros at the end of an uncompressed control.tar could
         // be moved here, and the package would install nothing.
         if deb.entries.is_empty() {
@@ -75,10 +75,10 @@ impl Deb {
     }
 
     /// The one walk that everybody pays for.
-    fn read_data(&mut self, wanted: Option<&str>, mut copy: Option<Copy>) -> Result<(), DebProblem> {
+    fn read_data(&mut self, wanted: Option<&str>, mut copy: Option<Copy>, memory: u64) -> Result<(), DebProblem> {
         let (mut entries, mut kept) = (Vec::new(), None);
         let data = &self.members.data;
-        let from = unpacked(&data.name, content(&self.path, data)?)?;
+        let from = unpacked(&data.name, content(&self.path, data)?, memory)?;
         let visit: Visit<'_> = &mut |entry, content| {
             entries.push(entry.clone());
             if wanted == Some(&entry.path) && entry.kind == EntryKind::File {
@@ -203,7 +203,7 @@ impl Deb {
 
     fn walk_data(&self, visit: Visit<'_>) -> Result<(), DebProblem> {
         let data = &self.members.data;
-        let tar = unpacked(&data.name, content(&self.path, data)?)?;
+        let tar = unpacked(&data.name, content(&self.path, data)?, 0)?;
         walk_tar(tar, &data.name, self.limits.data_tar_bytes, &self.limits, visit)
     }
 }
@@ -233,7 +233,7 @@ fn content(path: &Path, member: &Member) -> io::Result<impl Read + use<>> {
 
 fn read_control_tar(path: &Path, control: &Member, limits: &Limits) -> Result<BTreeMap<String, Vec<u8>>, DebProblem> {
     let member = &control.name;
-    let tar = unpacked(member, content(path, control)?)?;
+    let tar = unpacked(member, content(path, control)?, 0)?;
     let mut files = BTreeMap::new();
     let limit = limits.control_file_bytes;
     walk_tar(tar, member, limits.control_tar_bytes, limits, &mut |entry, content| {
