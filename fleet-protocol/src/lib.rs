@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod audit;
+pub mod certificates;
 pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod provisioning;
 pub mod publishing;
 pub mod suites;
 pub mod update_document;

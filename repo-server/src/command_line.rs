@@ -26,9 +26,13 @@ A flag wins over its DEBFLEET_SERVER_* variable, a variable over the file.
 SIGHUP reads the file, the certificate and the package keys again.";
 
 const INIT_EXAMPLES: &str = "\
-Example:
-  debfleet key new package --out keys
-  debfleet-server init --data /srv/debfleet --package-key keys/package.gpg";
+Examples:
+  With an authority for the fleet that is made here:
+    debfleet key new package --out keys
+    debfleet-server init --data /srv/debfleet --package-key keys/package.gpg
+  With your own, whose key stays in an HSM:
+    debfleet-server init --data /srv/debfleet --package-key keys/package.gpg --ca-certificate fleet-ca.pem \
+        --ca-sign-command 'openssl dgst -sha256 -engine pkcs11 -keyform engine -sign pkcs11:object=fleet-ca'";
 
 const BACKUP_EXAMPLES: &str = "\
 Example:
@@ -210,6 +214,15 @@ pub(crate) struct InitOptions {
     /// Public keyring of a key whose packages are taken in; may be given several times
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) package_key: Vec<PathBuf>,
+    /// Certificate (PEM) of an authority of your own for the fleet, in place of one that is made
+    #[arg(long, value_name = "FILE", requires = "ca_signer")]
+    pub(crate) ca_certificate: Option<PathBuf>,
+    /// Its private key (PEM), which is copied into the data folder
+    #[arg(long, value_name = "FILE", requires = "ca_certificate", group = "ca_signer")]
+    pub(crate) ca_key: Option<PathBuf>,
+    /// Shell command that signs with its key what it gets on its standard input, for a key that lies elsewhere
+    #[arg(long, value_name = "COMMAND", requires = "ca_certificate", group = "ca_signer")]
+    pub(crate) ca_sign_command: Option<String>,
 }
 
 /// Where tables and packages lie, if not in the data folder.

@@ -71,6 +71,11 @@ impl DataDir {
         self.keys().join("fleet-ca.key")
     }
 
+    /// What signs for the fleet CA when its key is not here.
+    pub(crate) fn fleet_ca_sign_command(&self) -> PathBuf {
+        self.keys().join("fleet-ca.sign-command")
+    }
+
     pub(crate) fn repository_keyring(&self) -> PathBuf {
         self.root.join("repository.gpg")
     }

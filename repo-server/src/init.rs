@@ -8,6 +8,7 @@ use crate::audit::{Actor, Audit, Entry};
 use crate::config::{Backends, Settings};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
+pub use crate::fleet_ca::{AuthoritySource, KeySource};
 use crate::fleet_ca::{CertificateError, FleetCa};
 use crate::local::first_token;
 use crate::repository::{OpenError, PublishError, Repository};
@@ -114,8 +115,13 @@ impl From<AccessError> for InitError {
 }
 
 /// Makes the data folder and what belongs to it elsewhere. The server takes in packages signed by `package_keys` (keyring
-/// files).
-pub async fn init(settings: &Settings, package_keys: &[PathBuf], now: Timestamp) -> Result<Initialised, InitError> {
+/// files). It makes an authority for the fleet unless one is brought along.
+pub async fn init(
+    settings: &Settings,
+    package_keys: &[PathBuf],
+    authority: Option<&AuthoritySource>,
+    now: Timestamp,
+) -> Result<Initialised, InitError> {
     let dir = DataDir::new(&settings.data);
     // What is given is checked first: nothing is made for a wrong key.
     let keyring = read_package_keys(package_keys)?;
@@ -127,7 +133,7 @@ pub async fn init(settings: &Settings, package_keys: &[PathBuf], now: Timestamp)
     check_vacant(&dir)?;
     durable_files::replace(&dir.unfinished_init(), b"debfleet-server init has not finished here.\n", 0o644)?;
     dir.remove_parts()?;
-    let made = match make_parts(&dir, &settings.backends, &keyring, now).await {
+    let made = match make_parts(&dir, &settings.backends, &keyring, authority, now).await {
         Ok(made) => made,
         Err(error) => {
             undo(&dir, new_folder);
@@ -163,6 +169,7 @@ async fn make_parts(
     dir: &DataDir,
     backends: &Backends,
     package_keys: &Keyring,
+    authority: Option<&AuthoritySource>,
     now: Timestamp,
 ) -> Result<Initialised, InitError> {
     // What may not be there, or may be somebody's, comes before what cannot be taken back.
@@ -185,7 +192,10 @@ async fn make_parts(
     durable_files::replace(&dir.repository_keyring(), &public, 0o644)?;
     let package_ring = package_keys.to_bytes().map_err(fail)?;
     durable_files::replace(&dir.package_keyring(), &package_ring, 0o644)?;
-    FleetCa::create(dir, now)?;
+    match authority {
+        Some(source) => FleetCa::adopt(dir, source, now)?,
+        None => FleetCa::create(dir, now)?,
+    }
 
     let database = database::create(&DatabasePlace::new(dir, backends)).await?;
     let (actor, audit) = (Actor::local("debfleet-server init"), Audit::new(database.clone(), Timestamp::now));

@@ -12,7 +12,7 @@ use command_line::{
 use jiff::Timestamp;
 use repo_server::backup::{Copied, back_up, restore};
 use repo_server::config::{Backends, RawSettings, Settings, SettingsSource};
-use repo_server::init::{FIRST_SUITE, Initialised, init};
+use repo_server::init::{AuthoritySource, FIRST_SUITE, Initialised, KeySource, init};
 use repo_server::local::{
     KeyUse, RevokedCertificate, create_token, list_keys, retire_key, revoke_certificate, revoked_certificates,
     rotate_key,
@@ -72,9 +72,11 @@ fn run_command(command: Command) -> anyhow::Result<()> {
 }
 
 async fn run_init(options: InitOptions) -> anyhow::Result<()> {
-    let InitOptions { data, package_key } = options;
+    let InitOptions { data, package_key, ca_certificate, ca_key, ca_sign_command } = options;
     let settings = settings_of(data.into())?;
-    let made = init(&settings, &package_key, Timestamp::now())
+    let key = ca_key.map(KeySource::File).or(ca_sign_command.map(KeySource::Command));
+    let authority = ca_certificate.zip(key).map(|(certificate, key)| AuthoritySource { certificate, key });
+    let made = init(&settings, &package_key, authority.as_ref(), Timestamp::now())
         .await
         .with_context(|| format!("could not initialise {}", settings.data.display()))?;
     say(&describe(&made, &settings));

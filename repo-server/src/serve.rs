@@ -3,10 +3,11 @@
 use crate::access::{Access, AccessError};
 use crate::audit::Audit;
 use crate::certificate::Certificate;
+use crate::certificates::Certificates;
 use crate::config::{Endpoint, Settings, SettingsSource};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
-use crate::fleet_ca::CertificateError;
+use crate::fleet_ca::{Authority, CertificateError};
 use crate::http::listener::{self, ListenError, TlsError};
 use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
 use crate::logging::LogControl;
@@ -123,6 +124,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     repository.renew_releases().await;
     let audit = Audit::new(database.clone(), Timestamp::now);
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
+    let certificates = Arc::new(Certificates::new(database.clone(), audit.clone()));
+    let authority = Arc::new(Authority::new(&dir));
     let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
     let metrics = Arc::new(Metrics::new());
@@ -139,6 +142,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             repository: repository.clone(),
             access: access.clone(),
             audit: audit.clone(),
+            certificates: certificates.clone(),
+            authority: authority.clone(),
             repeats: repeats.clone(),
             surface: surface(endpoint, bound),
             redirect: settings.backends.redirect,
@@ -157,7 +162,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let reloader = Reloader { source, started_with: settings, log, repository: repository.clone(), certificate };
     helpers.spawn(reload_on(hang_up, Arc::new(reloader)));
     helpers.spawn(async move {
-        tokio::join!(repository.maintain(), access.suites.keep_up());
+        tokio::join!(repository.maintain(), access.suites.keep_up(), certificates.tell_changes());
     });
 
     supervision::ready();

@@ -1,6 +1,5 @@
-//! Who may do what: tokens, certificates, roles and suites, and how often a stranger may guess.
+//! Who may do what: tokens, roles and suites, and how often a stranger may guess.
 
-mod certificates;
 mod decision;
 mod error;
 mod origin;
@@ -8,7 +7,6 @@ mod suites;
 mod throttle;
 mod tokens;
 
-pub(crate) use certificates::{Certificates, Serial};
 pub(crate) use decision::{Action, Forbidden, Reader, may, may_read_package};
 pub(crate) use error::AccessError;
 pub(crate) use origin::Origin;
@@ -47,7 +45,6 @@ pub(crate) enum AdmissionError {
 #[derive(Debug)]
 pub(crate) struct Access {
     pub(crate) tokens: Tokens,
-    pub(crate) certificates: Certificates,
     pub(crate) suites: Suites,
     guesses: Mutex<Guesses>,
 }
@@ -65,7 +62,6 @@ impl Access {
         let guesses = Guesses { throttle: Throttle::new(FAILURES), known: HashSet::new() };
         Ok(Self {
             tokens: Tokens::new(database.clone(), audit.clone()),
-            certificates: Certificates::new(database.clone(), audit.clone()),
             suites: Suites::load(database, audit).await?,
             guesses: Mutex::new(guesses),
         })

@@ -54,8 +54,8 @@ impl FleetCa {
         provider: &CryptoProvider,
         now: Timestamp,
     ) -> Result<CertifiedKey, CertificateError> {
-        let (certificate, key) = self.issue_for_server(names, now)?;
-        Ok(CertifiedKey::from_der(vec![certificate], key, provider)?)
+        let (chain, key) = self.issue_for_server(names, now)?;
+        Ok(CertifiedKey::from_der(chain, key, provider)?)
     }
 }
 

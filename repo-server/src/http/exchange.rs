@@ -2,7 +2,7 @@
 
 use super::peer::Peer;
 use super::state::Scheme;
-use crate::access::Serial;
+use crate::certificates::ClientCertificate;
 use crate::metrics::Metrics;
 use crate::proxies::TrustedProxies;
 use axum::Router;
@@ -30,14 +30,14 @@ const MAX_ID: usize = 64;
 const ACCESS: &str = "access";
 
 /// Who asks, and how. In the extensions of every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Client {
     /// Where the request comes from; behind a trusted proxy, where that had it from.
     pub(crate) address: IpAddr,
     /// What the client speaks.
     pub(crate) scheme: Scheme,
     /// The client certificate of the fleet CA that it showed.
-    pub(crate) certificate: Option<Serial>,
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// One listener's routes, and what goes around them.
@@ -69,7 +69,7 @@ impl Front {
         let id = given_id(request.headers()).unwrap_or_else(|| self.ids.next());
         let line = is_logged(request.method()).then(|| {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            Box::new(Line { method, path, client, id: id.clone(), began: Instant::now() })
+            Box::new(Line { method, path, remote: client.address, id: id.clone(), began: Instant::now() })
         });
         request.extensions_mut().insert(client);
         let work = self.router.clone().oneshot(request.map(Body::new));
@@ -169,7 +169,7 @@ fn is_logged(method: &Method) -> bool {
 struct Line {
     method: Method,
     path: String,
-    client: Client,
+    remote: IpAddr,
     id: HeaderValue,
     began: Instant,
 }
@@ -187,8 +187,8 @@ impl Drop for End {
     fn drop(&mut self) {
         let Some(line) = &self.line else { return };
         let (status, bytes) = (self.status, self.sent);
-        let Line { method, path, client, id, began } = &**line;
-        let (id, remote) = (id.to_str().unwrap_or_default(), client.address);
+        let Line { method, path, remote, id, began } = &**line;
+        let id = id.to_str().unwrap_or_default();
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if method.is_safe() {
             tracing::debug!(target: ACCESS, %method, path, status, bytes, milliseconds, %remote, id, "answered");
@@ -254,11 +254,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(FORWARDED_FOR, "1.2.3.4, 198.51.100.7".parse().unwrap());
         headers.insert(FORWARDED_PROTO, "https".parse().unwrap());
-        let certificate = Some("7".parse().unwrap());
-        let peer = Peer { address: [127, 0, 0, 1].into(), certificate };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let shown = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let certificate = ClientCertificate::of_der(shown.der()).map(Arc::new);
+        assert!(certificate.is_some());
+        let peer = Peer { address: [127, 0, 0, 1].into(), certificate: certificate.clone() };
         let told = |proxies: &[&str]| {
             let proxies: Vec<String> = proxies.iter().map(|&text| text.to_owned()).collect();
-            client(&TrustedProxies::parse(&proxies).unwrap(), peer, Scheme::Http, &headers)
+            client(&TrustedProxies::parse(&proxies).unwrap(), peer.clone(), Scheme::Http, &headers)
         };
         assert_eq!(told(&[]), Client { address: peer.address, scheme: Scheme::Http, certificate });
         let behind = Client { address: [198, 51, 100, 7].into(), scheme: Scheme::Https, certificate: None };

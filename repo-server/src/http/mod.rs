@@ -4,6 +4,7 @@ mod address;
 mod audit;
 mod body;
 mod caller;
+mod certificates;
 mod debian;
 mod dput;
 mod exchange;

@@ -2,6 +2,7 @@
 
 use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
 use crate::audit::AuditError;
+use crate::certificates::CertificatesError;
 use crate::database;
 use crate::repository::{PublishError, StoreError};
 use crate::storage::StorageError;
@@ -260,6 +261,26 @@ impl From<StorageError> for Problem {
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         if error.is_full() { Self::disk_full(&error) } else { Self::internal(&error) }
+    }
+}
+
+impl From<CertificatesError> for Problem {
+    fn from(error: CertificatesError) -> Self {
+        use CertificatesError as E;
+        let text = error.to_string();
+        match error {
+            error if error.is_full() => Self::disk_full(&error),
+            E::Unknown(_) => Self::not_found(text),
+            E::Revoked(_) | E::Pending(_) | E::Claim(_) => {
+                Self::new(StatusCode::CONFLICT, "Certificate's status", text)
+            }
+            E::NotByHand(_) | E::NoCertificate | E::OtherAuthority | E::Ended(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Certificate refused", text)
+            }
+            E::Database(_) | E::Audit(_) | E::Status(_) | E::Kind(_) | E::Name(_) | E::Time(_) => {
+                Self::internal(&error)
+            }
+        }
     }
 }
 

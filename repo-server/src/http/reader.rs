@@ -5,6 +5,7 @@ use super::exchange::Client;
 use super::problem::{Challenge, Problem};
 use super::state::{ServerState, Surface};
 use crate::access::{Action, Reader, may, may_read_package};
+use crate::certificates::Standing;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use debian_formats::names::SuiteName;
@@ -15,12 +16,12 @@ use jiff::Timestamp;
 #[derive(Clone, Copy)]
 pub(super) struct Visitor<'a> {
     headers: &'a HeaderMap,
-    client: Option<Client>,
+    client: Option<&'a Client>,
 }
 
 impl<'a> Visitor<'a> {
     pub(super) fn of(request: &'a Request) -> Self {
-        Self { headers: request.headers(), client: request.extensions().get().copied() }
+        Self { headers: request.headers(), client: request.extensions().get() }
     }
 }
 
@@ -81,15 +82,17 @@ async fn identify(state: &ServerState, visitor: Visitor<'_>) -> Result<Reader, P
     }
     let Visitor { headers, client } = visitor;
     let mut without_secret = Ok(Reader::Stranger);
-    if let Some(serial) = client.and_then(|client| client.certificate) {
-        let Some(at) = state.access.certificates.revoked_at(serial).await? else { return Ok(Reader::Device) };
-        let detail = format!("the client certificate {serial} was revoked at {at}; a new one is needed");
-        without_secret = Err(Problem::unauthenticated(Challenge::Basic, detail));
+    if let Some(shown) = client.and_then(|client| client.certificate.as_ref()) {
+        without_secret = match state.certificates.standing(shown, Timestamp::now()).await? {
+            Ok(Standing::Device { .. } | Standing::Unregistered) => return Ok(Reader::Device),
+            Ok(Standing::Claim(_)) => Err(stranger("with a claim a device can only ask for its own certificate")),
+            Err(not_valid) => Err(Problem::unauthenticated(Challenge::Basic, not_valid.to_string())),
+        };
     }
     let Some(secret) = basic_password(headers).or_else(|| bearer_token(headers).map(str::to_owned)) else {
         return without_secret;
     };
-    match state.access.admit(&secret, address_of(client.as_ref()), Timestamp::now()).await {
+    match state.access.admit(&secret, address_of(client), Timestamp::now()).await {
         Ok(token) => Ok(Reader::Holder(token.grant)),
         Err(error) => Err(Problem::not_admitted(Challenge::Basic, error)),
     }

@@ -3,7 +3,8 @@
 use super::problem::Problem;
 use super::state::{ServerState, Surface};
 use super::{
-    audit, body, debian, dput, idempotency, imports, openapi, operations, packages, pool, suites, tokens, unbroken,
+    audit, body, certificates, debian, dput, idempotency, imports, openapi, operations, packages, pool, suites, tokens,
+    unbroken,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -74,5 +75,8 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/suites/{suite}/promotions", post(suites::promote))
         .route("/api/v1/suites/{suite}/access", get(suites::access).put(suites::set_access))
         .route("/api/v1/audit", get(audit::read))
+        .route("/api/v1/certificates", get(certificates::list).post(certificates::register))
+        .route("/api/v1/certificates/{id}", get(certificates::describe))
+        .route("/api/v1/certificates/{id}/status", put(certificates::set_status))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }

@@ -2,6 +2,8 @@
 
 use crate::access::Access;
 use crate::audit::Audit;
+use crate::certificates::Certificates;
+use crate::fleet_ca::Authority;
 use crate::metrics::Metrics;
 use crate::repeats::Repeats;
 use crate::repository::Repository;
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) repository: Arc<Repository>,
     pub(crate) access: Arc<Access>,
     pub(crate) audit: Audit,
+    pub(crate) certificates: Arc<Certificates>,
+    pub(crate) authority: Arc<Authority>,
     pub(crate) repeats: Arc<Repeats>,
     pub(crate) surface: Surface,
     /// Whether clients are sent to the storage for packages.

@@ -1,8 +1,8 @@
 //! Revocation of client certificates, on the server itself.
 
 use super::{LocalError, data_dir, tables};
-use crate::access::{Certificates, Serial};
 use crate::audit::Actor;
+use crate::certificates::{Certificates, ClientCertificate, Serial};
 use crate::config::Settings;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -58,6 +58,7 @@ pub async fn revoked_certificates(settings: &Settings) -> Result<Vec<RevokedCert
 fn read(path: &Path) -> Result<(Serial, String), LocalError> {
     let bytes = std::fs::read(path).map_err(|source| LocalError::Read { path: path.to_owned(), source })?;
     let der = CertificateDer::from_pem_slice(&bytes).map_or(bytes, |certificate| certificate.to_vec());
-    Serial::of_certificate(&der)
+    ClientCertificate::of_der(&der)
+        .map(|certificate| (certificate.serial, certificate.subject))
         .ok_or_else(|| LocalError::Refused(format!("{} holds no certificate, in PEM or DER form", path.display())))
 }

@@ -12,6 +12,7 @@ pub(crate) use token::first_token;
 
 use crate::access::{AccessError, BadToken};
 use crate::audit::Audit;
+use crate::certificates::CertificatesError;
 use crate::config::Settings;
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
@@ -91,6 +92,12 @@ fn join(keys: &[Fingerprint]) -> String {
 impl From<BadToken> for LocalError {
     fn from(error: BadToken) -> Self {
         Self::Refused(error.to_string())
+    }
+}
+
+impl From<CertificatesError> for LocalError {
+    fn from(error: CertificatesError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

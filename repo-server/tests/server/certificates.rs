@@ -67,7 +67,8 @@ impl Site {
 }
 
 fn read(device: &ureq::Agent, server: &Server, headers: &[(&str, &str)]) -> Answer {
-    let mut request = device.get(server.url(INRELEASE));
+    // The last listener is the one of HTTPS.
+    let mut request = device.get(format!("{}{INRELEASE}", server.bases.last().unwrap()));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -131,4 +132,77 @@ fn the_certificate_of_a_proxy_says_nothing_about_those_behind_it() {
     server.kill();
     let server = site.start_private(&METRICS);
     assert_eq!(read(&proxy, &server, &forwarded).status, 200, "without being a proxy it is a device as any other");
+}
+
+/// A certificate's id: the SHA-256 of its DER form.
+fn id_of(identity: &Identity) -> String {
+    debian_formats::checksums::sha256_hex(&pem::parse(&identity.pem).unwrap().into_contents())
+}
+
+const BOTH: [&str; 4] = ["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+
+#[test]
+fn a_certificate_that_is_deactivated_counts_no_longer_on_a_connection_that_is_open() {
+    let site = Site::new();
+    let server = site.start_private(&BOTH);
+    let identity = site.certify("lamp-1", &[0x5b, 0x3c]);
+    let (device, id) = (site.device(&identity), id_of(&identity));
+    let path = format!("/api/v1/certificates/{id}");
+    let status =
+        |status: &str| server.ask("PUT", &format!("{path}/status"), Some(serde_json::json!({"status": status})));
+    assert_eq!(status("INACTIVE").status, 404, "it is not registered");
+    let registered =
+        server.ask("POST", "/api/v1/certificates", Some(serde_json::json!({"certificatePem": identity.pem})));
+    assert_eq!(registered.status, 201, "{}", registered.text());
+    let again = server.ask("POST", "/api/v1/certificates", Some(serde_json::json!({"certificatePem": identity.pem})));
+    assert_eq!(again.status, 200);
+    assert_eq!(read(&device, &server, &[]).status, 200);
+
+    assert_eq!(status("INACTIVE").status, 200);
+    let refused = read(&device, &server, &[]);
+    assert_eq!(refused.status, 401);
+    assert!(refused.problem().detail.contains("was deactivated"), "{}", refused.text());
+    assert_eq!(status("ACTIVE").status, 200);
+    assert_eq!(read(&device, &server, &[]).status, 200);
+    assert_eq!(status("PENDING_ACTIVATION").status, 422);
+    assert_eq!(status("REVOKED").status, 200);
+    assert!(read(&device, &server, &[]).problem().detail.contains("5b3c was revoked at"));
+    assert_eq!(status("ACTIVE").status, 409, "a revocation is for good");
+    assert_eq!(read(&device, &server, &[]).status, 401);
+
+    let listed = server.ask("GET", "/api/v1/certificates?status=REVOKED", None);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.body).unwrap();
+    assert_eq!(listed["certificates"][0]["certificateId"], *id);
+    assert_eq!(listed["certificates"][0]["subject"], "CN=lamp-1");
+    let local = String::from_utf8(site.certificate(&["list"]).stdout).unwrap();
+    assert!(local.starts_with("5b3c "), "{local}");
+}
+
+#[test]
+fn a_serial_number_that_is_revoked_revokes_the_registered_certificate() {
+    let site = Site::new();
+    let server = site.start_private(&BOTH);
+    let identity = site.certify("lamp-1", &[0x5b, 0x3c]);
+    server.ask("POST", "/api/v1/certificates", Some(serde_json::json!({"certificatePem": identity.pem})));
+    site.revoke(Path::new("5b3c"));
+    let path = format!("/api/v1/certificates/{}", id_of(&identity));
+    let described: serde_json::Value = serde_json::from_slice(&server.ask("GET", &path, None).body).unwrap();
+    assert_eq!(described["status"], "REVOKED");
+    assert_eq!(described["certificatePem"], identity.pem);
+}
+
+#[test]
+fn what_another_authority_certified_is_not_registered() {
+    let (site, other) = (Site::new(), Site::new());
+    let server = site.start_with(&BOTH);
+    let register =
+        |pem: &str| server.ask("POST", "/api/v1/certificates", Some(serde_json::json!({ "certificatePem": pem })));
+    let foreign = other.certify("lamp-1", &[1]).pem;
+    assert_eq!(register(&foreign).status, 422);
+    let ours = site.certify("lamp-1", &[1]).pem;
+    let authority = std::fs::read_to_string(site.data.join("fleet-ca.pem")).unwrap();
+    for bad in ["", "x", &(ours.clone() + &ours), &authority, &"A".repeat(20_000)] {
+        assert_eq!(register(bad).status, 422, "{bad}");
+    }
+    assert_eq!(register(&ours).status, 201);
 }

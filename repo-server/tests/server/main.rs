@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod authority;
 mod backends;
 mod backup;
 mod certificates;

@@ -7,7 +7,7 @@ mod stall_guard;
 
 use super::exchange::Front;
 use super::peer::Peer;
-use crate::access::Serial;
+use crate::certificates::ClientCertificate;
 use head_timer::HeadTimer;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -188,8 +188,8 @@ async fn serve_connection(
                 let session = stream.get_ref().1;
                 let http2 = session.alpn_protocol() == Some(HTTP2);
                 // The handshake has verified whatever certificate there is. One that could not be revoked does not count.
-                let shown = session.peer_certificates().and_then(|chain| Serial::of_certificate(chain.first()?));
-                let certificate = shown.map(|(serial, _)| serial);
+                let shown = session.peer_certificates().and_then(|chain| ClientCertificate::of_der(chain.first()?));
+                let certificate = shown.map(Arc::new);
                 speak_http(stream, Peer { address, certificate }, http2, front, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -212,7 +212,7 @@ where
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(BUFFER);
     let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    let service = service_fn(move |request| front.clone().answer(peer, request));
+    let service = service_fn(move |request| front.clone().answer(peer.clone(), request));
     let stream = TokioIo::new(StallGuard::new(stream, STALL_TIME));
     let connection = builder.serve_connection(stream, service).into_owned();
     if let Err(error) = watcher.watch(connection).await {

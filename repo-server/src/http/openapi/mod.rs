@@ -2,7 +2,7 @@
 
 mod page;
 
-use super::{audit, imports, packages, suites, tokens};
+use super::{audit, certificates, imports, packages, suites, tokens};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -43,6 +43,10 @@ use utoipa::{Modify, OpenApi};
         tokens::create,
         tokens::revoke,
         audit::read,
+        certificates::list,
+        certificates::register,
+        certificates::describe,
+        certificates::set_status,
         document,
         read,
     ),
@@ -52,6 +56,7 @@ use utoipa::{Modify, OpenApi};
         (name = "packages", description = "What suites hold"),
         (name = "snapshots", description = "Suites as they were"),
         (name = "tokens", description = "Who may do what"),
+        (name = "certificates", description = "Who is a device, and who is no longer"),
         (name = "audit", description = "Who changed what"),
         (name = "document", description = "This description"),
     ),

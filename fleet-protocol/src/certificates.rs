@@ -1,0 +1,193 @@
+//! Client certificates, as the REST API tells of them, with AWS IoT's words for their status.
+
+use crate::names::{CertificateId, TemplateName, ThingName};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// `GET` lists certificates, `POST` registers one.
+pub const CERTIFICATES_PATH: &str = "/api/v1/certificates";
+
+/// `GET` a certificate.
+#[must_use]
+pub fn certificate_path(id: &CertificateId) -> String {
+    format!("{CERTIFICATES_PATH}/{id}")
+}
+
+/// `PUT` a certificate's [`StatusChange`].
+#[must_use]
+pub fn certificate_status_path(id: &CertificateId) -> String {
+    format!("{CERTIFICATES_PATH}/{id}/status")
+}
+
+/// `PUT` has a certificate speak for a thing, `DELETE` ends it.
+#[must_use]
+pub fn certificate_thing_path(id: &CertificateId, thing: &ThingName) -> String {
+    format!("{CERTIFICATES_PATH}/{id}/things/{thing}")
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $error:ident, $what:literal, { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its name.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        /// A word that means none of them.
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error("{0:?} is not a {what}", what = $what)]
+        pub struct $error(String);
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let found = Self::ALL.iter().copied().find(|word| word.as_str() == text);
+                found.ok_or_else(|| $error(text.chars().take(80).collect()))
+            }
+        }
+    };
+}
+
+words!(
+    /// Whether a certificate counts, in AWS IoT's words.
+    CertificateStatus, UnknownStatus, "status of a certificate", {
+        /// It was made, and its device has not been registered with it.
+        PendingActivation = "PENDING_ACTIVATION",
+        /// It counts until it expires.
+        Active = "ACTIVE",
+        /// It does not count, and may count again.
+        Inactive = "INACTIVE",
+        /// It does not count, for good.
+        Revoked = "REVOKED",
+    }
+);
+
+words!(
+    /// What a certificate is for.
+    CertificateKind, UnknownKind, "kind of certificate", {
+        /// Devices come with it, and may only ask for their own certificate with it.
+        Claim = "claim",
+        /// One device's own.
+        Device = "device",
+    }
+);
+
+/// A certificate, without its PEM form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateInfo {
+    /// The SHA-256 of its DER form.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Sha256))]
+    pub certificate_id: CertificateId,
+    /// What a person called it; empty for those of devices.
+    #[cfg_attr(feature = "openapi", schema(example = "lamps, first batch"))]
+    pub name: String,
+    /// What it is for.
+    pub kind: CertificateKind,
+    /// Whether it counts.
+    pub status: CertificateStatus,
+    /// Its serial number, in hex.
+    #[cfg_attr(feature = "openapi", schema(example = "5b3c901f"))]
+    pub serial: String,
+    /// Whose it is, in its own words.
+    #[cfg_attr(feature = "openapi", schema(example = "CN=lamp-1"))]
+    pub subject: String,
+    /// The things that it speaks for.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub things: Vec<ThingName>,
+    /// The provisioning template it counts for, or came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false))]
+    pub template: Option<TemplateName>,
+    /// It counts from here on.
+    pub not_before: Timestamp,
+    /// And until here.
+    pub not_after: Timestamp,
+    /// When the server came to know it.
+    pub creation_date: Timestamp,
+    /// When it was first shown; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub first_used_at: Option<Timestamp>,
+}
+
+/// A certificate, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateDescription {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub certificate: CertificateInfo,
+    /// The certificate itself, in PEM form.
+    pub certificate_pem: String,
+}
+
+/// Some of the certificates, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CertificatePage {
+    /// The certificates.
+    pub certificates: Vec<CertificateInfo>,
+    /// Where the next page begins, as `?after=`; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub next: Option<String>,
+}
+
+/// A status to be set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StatusChange {
+    /// `ACTIVE`, `INACTIVE` or `REVOKED`; the last is for good.
+    pub status: CertificateStatus,
+}
+
+/// A certificate that was made elsewhere with the fleet CA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewCertificate {
+    /// In PEM form.
+    #[cfg_attr(feature = "openapi", schema(max_length = 16384))]
+    pub certificate_pem: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_aws() {
+        for status in CertificateStatus::ALL {
+            assert_eq!(status.as_str().parse::<CertificateStatus>().unwrap(), *status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        assert!("active".parse::<CertificateStatus>().unwrap_err().to_string().contains("\"active\""));
+        assert_eq!("claim".parse::<CertificateKind>().unwrap(), CertificateKind::Claim);
+    }
+}

@@ -1,0 +1,36 @@
+//! Client certificates: which there are, which of them count, and who is told when one no longer does.
+//!
+//! A certificate's id is the SHA-256 of its DER form. Every request and every connection is compared with the tables, so
+//! what is changed here holds at once; whoever keeps connections open listens to [`Certificates::changes`].
+
+mod changes;
+mod client_certificate;
+mod error;
+mod revocation;
+mod serial;
+mod standing;
+mod store;
+
+pub(crate) use client_certificate::ClientCertificate;
+pub(crate) use error::CertificatesError;
+pub(crate) use serial::Serial;
+pub(crate) use standing::{NotValid, Standing};
+pub(crate) use store::{Filter, NewRecord, insert as insert_certificate, pem_of, settle};
+
+use crate::audit::Audit;
+use changes::Changes;
+use sqlx::AnyPool;
+
+/// The certificates of this fleet.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    database: AnyPool,
+    audit: Audit,
+    changes: Changes,
+}
+
+impl Certificates {
+    pub(crate) fn new(database: AnyPool, audit: Audit) -> Self {
+        Self { database, audit, changes: Changes::default() }
+    }
+}
