@@ -7,6 +7,8 @@ pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod provisioning;
+pub mod policies;
+pub mod policy;
 pub mod publishing;
 pub mod suites;
 pub mod update_document;

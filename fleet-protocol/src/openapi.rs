@@ -36,3 +36,26 @@ pub struct Sha256(pub String);
 #[derive(ToSchema)]
 #[schema(pattern = "^[0-9a-f]{16}$", example = "716d5d10d064114f")]
 pub struct TokenId(pub String);
+
+/// The name of a thing.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-zA-Z0-9:_-]{1,128}$", example = "lamp-1")]
+pub struct ThingName(pub String);
+
+/// The name of a thing group.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-zA-Z0-9:_-]{1,128}$", example = "kitchen")]
+pub struct GroupName(pub String);
+
+/// The name of a policy.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9+=,.@_-]{1,128}$", example = "standard")]
+pub struct PolicyName(pub String);
+
+/// A policy's document, JSON as text.
+#[derive(ToSchema)]
+#[schema(
+    max_length = 32768,
+    example = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}}"#
+)]
+pub struct PolicyDocument(pub String);

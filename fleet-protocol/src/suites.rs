@@ -194,7 +194,7 @@ pub struct Withdrawn {
 }
 
 /// A whole number however it is written: to JSON, and to its schemas, 3.0 is one.
-fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D::Error> {
+pub(crate) fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D::Error> {
     let number = Number::deserialize(from)?;
     let of_float = |float: f64| (float.fract() == 0.0 && (0.0..MOST).contains(&float)).then_some(float as u64);
     let whole = number.as_u64().or_else(|| of_float(number.as_f64()?));

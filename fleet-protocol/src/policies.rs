@@ -1,0 +1,287 @@
+//! Policies, as the REST API tells them. What a document may say: [`crate::policy`].
+
+use crate::names::{CertificateId, GroupName, PolicyName, ThingName};
+use crate::policy::{Finding, Verdict};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// `GET` lists policies, `POST` makes one.
+pub const POLICIES_PATH: &str = "/api/v1/policies";
+/// `POST` an [`AuthorizationTest`].
+pub const TEST_AUTHORIZATION_PATH: &str = "/api/v1/test-authorization";
+
+/// A policy has so many versions at the most, as on AWS.
+pub const MOST_VERSIONS: usize = 5;
+/// So many policies are attached to a certificate or group at the most, as on AWS.
+pub const MOST_POLICIES_OF_TARGET: usize = 10;
+
+/// `GET` and `DELETE` a policy.
+#[must_use]
+pub fn policy_path(policy: &PolicyName) -> String {
+    format!("{POLICIES_PATH}/{policy}")
+}
+
+/// `POST` a [`NewPolicyVersion`].
+#[must_use]
+pub fn policy_versions_path(policy: &PolicyName) -> String {
+    format!("{}/versions", policy_path(policy))
+}
+
+/// `GET` and `DELETE` a version of a policy.
+#[must_use]
+pub fn policy_version_path(policy: &PolicyName, version: u32) -> String {
+    format!("{}/{version}", policy_versions_path(policy))
+}
+
+/// `PUT` a [`DefaultVersion`].
+#[must_use]
+pub fn default_version_path(policy: &PolicyName) -> String {
+    format!("{}/default-version", policy_path(policy))
+}
+
+/// `GET` lists what a policy is attached to.
+#[must_use]
+pub fn policy_targets_path(policy: &PolicyName) -> String {
+    format!("{}/targets", policy_path(policy))
+}
+
+/// `PUT` attaches a policy, `DELETE` detaches it.
+#[must_use]
+pub fn policy_target_path(policy: &PolicyName, target: &PolicyTarget) -> String {
+    match target {
+        PolicyTarget::Certificate { id } => format!("{}/certificates/{id}", policy_path(policy)),
+        PolicyTarget::Group { name } => format!("{}/thing-groups/{name}", policy_path(policy)),
+    }
+}
+
+/// What a policy is attached to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PolicyTarget {
+    /// A certificate: whoever connects with it.
+    Certificate {
+        /// Its id.
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Sha256))]
+        id: CertificateId,
+    },
+    /// A thing group: the things in it and in its child groups.
+    Group {
+        /// Its name.
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::GroupName))]
+        name: GroupName,
+    },
+}
+
+impl fmt::Display for PolicyTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate { id } => write!(f, "the certificate {id}"),
+            Self::Group { name } => write!(f, "the group {name}"),
+        }
+    }
+}
+
+/// A policy to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NewPolicy {
+    /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    pub name: PolicyName,
+    /// The document, JSON as text, in AWS IoT's policy language.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    pub document: String,
+}
+
+/// A version to be made of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NewPolicyVersion {
+    /// The document, JSON as text, in AWS IoT's policy language.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    pub document: String,
+    /// Whether it is in force at once.
+    #[serde(default)]
+    pub set_as_default: bool,
+}
+
+/// Which version of a policy is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DefaultVersion {
+    /// Its number.
+    #[serde(deserialize_with = "crate::suites::whole")]
+    #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 2))]
+    pub version: u32,
+}
+
+/// A policy in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicySummary {
+    /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    pub name: PolicyName,
+    /// The version that is in force.
+    #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    pub default_version: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Policies, page by page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyPage {
+    /// By name.
+    pub policies: Vec<PolicySummary>,
+    /// The `after` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub next: Option<String>,
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyInfo {
+    /// What its list shows of it.
+    #[serde(flatten)]
+    pub policy: PolicySummary,
+    /// The document that is in force.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    pub document: String,
+    /// All its versions, the oldest first.
+    pub versions: Vec<PolicyVersionSummary>,
+}
+
+/// A version of a policy, in the list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyVersionSummary {
+    /// Its number. None is given twice.
+    #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    pub version: u32,
+    /// Whether it is in force.
+    pub is_default: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyVersion {
+    /// The policy.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    pub name: PolicyName,
+    /// Its number, and when it was made.
+    #[serde(flatten)]
+    pub version: PolicyVersionSummary,
+    /// The document.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    pub document: String,
+}
+
+/// What a policy is attached to, page by page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct PolicyTargetPage {
+    /// Certificates by id, and then groups by name.
+    pub targets: Vec<PolicyTarget>,
+    /// The `after` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub next: Option<String>,
+}
+
+/// Asks whether a client may do something, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AuthorizationTest {
+    /// The certificate that it connects with; absent: the one that is attached to the thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Sha256>))]
+    pub certificate: Option<CertificateId>,
+    /// The thing that it connects as; absent: the client id says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::ThingName>))]
+    pub thing: Option<ThingName>,
+    /// Its client id; absent: the thing's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 128, example = "lamp-1"))]
+    pub client_id: Option<String>,
+    /// Where it connects from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(example = "192.0.2.7"))]
+    pub source_ip: Option<String>,
+    /// What it wants to do.
+    #[cfg_attr(feature = "openapi", schema(max_length = 64, example = "iot:Publish"))]
+    pub action: String,
+    /// With what: a client id, a topic, a topic filter, or a thing's name.
+    #[cfg_attr(feature = "openapi", schema(max_length = 1024, example = "sensor/device/lamp-1"))]
+    pub resource: String,
+    /// Whether it asks for a session that lasts, when it connects.
+    #[serde(default)]
+    pub persistent: bool,
+    /// The topic of its will, when it connects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1024))]
+    pub will_topic: Option<String>,
+}
+
+/// A policy that counts for a client, and why it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct EffectivePolicy {
+    /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    pub name: PolicyName,
+    /// The version that is in force.
+    #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    pub version: u32,
+    /// What it is attached to.
+    pub target: PolicyTarget,
+}
+
+/// Whether a client may do something, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct AuthorizationAnswer {
+    /// The decision.
+    pub decision: Verdict,
+    /// The decision in words, with the statement that decided.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "allowed by statement 2 (\"Publish\") of the policy standard, version 1")
+    )]
+    pub reason: String,
+    /// The certificate that was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Sha256>, nullable = false))]
+    pub certificate: Option<CertificateId>,
+    /// The client id that was taken.
+    pub client_id: String,
+    /// The thing that such a client connects as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::ThingName>, nullable = false))]
+    pub thing: Option<ThingName>,
+    /// The policies that count for it.
+    pub policies: Vec<EffectivePolicy>,
+    /// What each of their statements about the action has to do with it.
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,25 @@
+//! AWS IoT policies: what a client may do. Pure: a document, and a client that asks for an action on a resource, give a
+//! decision and its reasons.
+//!
+//! The language is AWS's ("AWS IoT Core policies" in its developer guide), so that a policy written for AWS holds here
+//! as it is. The partition, region and account of an ARN are not looked at: a server has none. What this engine cannot
+//! decide is refused when the document is read, and never skipped.
+
+mod action;
+mod condition;
+mod context;
+mod decision;
+mod defaults;
+mod document;
+mod pattern;
+mod raw;
+mod resource;
+#[cfg(test)]
+mod tests;
+mod variable;
+
+pub use action::{Action, UnknownAction};
+pub use context::{CertificateFields, Client, ThingFacts};
+pub use decision::{DecidedBy, Decision, Finding, NamedPolicy, Request, Verdict, decide, explain};
+pub use defaults::{DEFAULTS, DefaultPolicy, INITIAL, INTERMEDIATE, STANDARD};
+pub use document::{Document, DocumentError, Effect, LONGEST_DOCUMENT, LONGEST_TEXT};
