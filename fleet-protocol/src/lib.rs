@@ -6,9 +6,9 @@ pub mod certificates;
 pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
-pub mod provisioning;
 pub mod policies;
 pub mod policy;
+pub mod provisioning;
 pub mod publishing;
 pub mod suites;
 pub mod update_document;

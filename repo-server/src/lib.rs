@@ -1,7 +1,7 @@
 //! debfleet-server: the apt repository, its publishers and its fleet.
 //!
-//! One folder per domain (`repository`, `access`, `certificates`, `audit`, `repeats`, `fleet_ca`), each with its decisions and its store. `http` calls
-//! the domains, never the reverse; every route stands in `http/router.rs`.
+//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`), each with its
+//! decisions and its store. `http` calls the domains, never the reverse; every route stands in `http/router.rs`.
 
 mod access;
 mod audit;
@@ -21,6 +21,7 @@ pub mod logging;
 #[allow(dead_code, reason = "for the broker and the domains that it carries, which follow")]
 mod messaging;
 mod metrics;
+mod policies;
 pub mod proxies;
 mod reload;
 mod repeats;

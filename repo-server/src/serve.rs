@@ -12,6 +12,7 @@ use crate::http::listener::{self, ListenError, TlsError};
 use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
 use crate::logging::LogControl;
 use crate::metrics::Metrics;
+use crate::policies::{Policies, PolicyError};
 use crate::reload::Reloader;
 use crate::repeats::Repeats;
 use crate::repository::{OpenError, Repository};
@@ -73,6 +74,9 @@ pub enum ServeError {
     /// Kept answers cannot be changed.
     #[error("could not forget the requests that the server's last end cut off: {0}")]
     Repeats(sqlx::Error),
+    /// Policies cannot be read.
+    #[error("could not read what devices may do: {0}")]
+    Policies(String),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -84,6 +88,12 @@ pub enum ServeError {
 impl From<AccessError> for ServeError {
     fn from(error: AccessError) -> Self {
         Self::Access(error.to_string())
+    }
+}
+
+impl From<PolicyError> for ServeError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policies(error.to_string())
     }
 }
 
@@ -128,6 +138,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let authority = Arc::new(Authority::new(&dir));
     let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
+    let (_registry, registry_generation) = watch::channel(0);
+    let policies = Arc::new(Policies::open(database.clone(), registry_generation, Timestamp::now).await?);
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
 
@@ -145,6 +157,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             certificates: certificates.clone(),
             authority: authority.clone(),
             repeats: repeats.clone(),
+            policies: policies.clone(),
             surface: surface(endpoint, bound),
             redirect: settings.backends.redirect,
             metrics: metrics.clone(),
@@ -162,7 +175,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let reloader = Reloader { source, started_with: settings, log, repository: repository.clone(), certificate };
     helpers.spawn(reload_on(hang_up, Arc::new(reloader)));
     helpers.spawn(async move {
-        tokio::join!(repository.maintain(), access.suites.keep_up(), certificates.tell_changes());
+        tokio::join!(repository.maintain(), access.suites.keep_up(), certificates.tell_changes(), policies.keep_up());
     });
 
     supervision::ready();

@@ -20,6 +20,7 @@ mod pace;
 mod packages;
 mod page;
 mod peer;
+mod policies;
 mod pool;
 mod problem;
 mod ranges;

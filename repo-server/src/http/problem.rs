@@ -4,6 +4,7 @@ use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
 use crate::audit::AuditError;
 use crate::certificates::CertificatesError;
 use crate::database;
+use crate::policies::PolicyError;
 use crate::repository::{PublishError, StoreError};
 use crate::storage::StorageError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -152,6 +153,11 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Upload too large", detail)
     }
 
+    /// Of a question about a client that cannot be answered.
+    pub(super) fn untestable(reason: &impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No such client or action", reason.to_string())
+    }
+
     /// The same, of one file among several.
     pub(super) fn about(mut self, name: &str) -> Self {
         self.detail = format!("{name}: {}", self.detail);
@@ -287,6 +293,34 @@ impl From<CertificatesError> for Problem {
 impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<PolicyError> for Problem {
+    fn from(error: PolicyError) -> Self {
+        use PolicyError as E;
+        let text = error.to_string();
+        match error {
+            error if error.is_full() => Self::disk_full(&error),
+            E::Document(_) | E::Dots(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Policy refused", text),
+            E::Exists(_) | E::TooManyVersions(_) | E::InForce { .. } | E::Attached { .. } | E::Default(_) => {
+                Self::new(StatusCode::CONFLICT, "Policy in the way", text)
+            }
+            E::TooManyAttached(_) => Self::new(StatusCode::CONFLICT, "Too many policies", text),
+            E::Unknown(_)
+            | E::UnknownVersion { .. }
+            | E::UnknownTarget(_)
+            | E::UnknownCertificate(_)
+            | E::UnknownThing(_) => Self::not_found(text),
+            E::NoCertificate(_) | E::SeveralCertificates(_) | E::Nobody | E::NoClientId => Self::untestable(&text),
+            E::Database(_)
+            | E::Audit(_)
+            | E::Name(_)
+            | E::Time(_)
+            | E::Version(_)
+            | E::Attributes { .. }
+            | E::Stored { .. } => Self::internal(&error),
+        }
     }
 }
 

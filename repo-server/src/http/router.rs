@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use super::state::{ServerState, Surface};
 use super::{
-    audit, body, certificates, debian, dput, idempotency, imports, openapi, operations, packages, pool, suites, tokens,
-    unbroken,
+    audit, body, certificates, debian, dput, idempotency, imports, openapi, operations, packages, policies, pool,
+    suites, tokens, unbroken,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -78,5 +78,23 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/certificates", get(certificates::list).post(certificates::register))
         .route("/api/v1/certificates/{id}", get(certificates::describe))
         .route("/api/v1/certificates/{id}/status", put(certificates::set_status))
+        .route("/api/v1/policies", get(policies::list).post(policies::create))
+        .route("/api/v1/policies/{policy}", get(policies::show).delete(policies::delete))
+        .route("/api/v1/policies/{policy}/versions", post(policies::create_version))
+        .route(
+            "/api/v1/policies/{policy}/versions/{version}",
+            get(policies::show_version).delete(policies::delete_version),
+        )
+        .route("/api/v1/policies/{policy}/default-version", put(policies::set_default_version))
+        .route("/api/v1/policies/{policy}/targets", get(policies::targets))
+        .route(
+            "/api/v1/policies/{policy}/certificates/{certificate}",
+            put(policies::attach_to_certificate).delete(policies::detach_from_certificate),
+        )
+        .route(
+            "/api/v1/policies/{policy}/thing-groups/{group}",
+            put(policies::attach_to_group).delete(policies::detach_from_group),
+        )
+        .route("/api/v1/test-authorization", post(policies::test))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }

@@ -5,6 +5,7 @@ use crate::audit::Audit;
 use crate::certificates::Certificates;
 use crate::fleet_ca::Authority;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::repeats::Repeats;
 use crate::repository::Repository;
 use std::ops::Deref;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) repeats: Arc<Repeats>,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) surface: Surface,
     /// Whether clients are sent to the storage for packages.
     pub(crate) redirect: bool,

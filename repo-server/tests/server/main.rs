@@ -15,6 +15,7 @@ mod keys;
 mod moto;
 mod operations;
 mod package;
+mod policies;
 mod postgres;
 mod publishing;
 mod reading;

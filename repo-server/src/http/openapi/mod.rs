@@ -2,7 +2,7 @@
 
 mod page;
 
-use super::{audit, certificates, imports, packages, suites, tokens};
+use super::{audit, certificates, imports, packages, policies, suites, tokens};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -47,6 +47,20 @@ use utoipa::{Modify, OpenApi};
         certificates::register,
         certificates::describe,
         certificates::set_status,
+        policies::list,
+        policies::create,
+        policies::show,
+        policies::delete,
+        policies::create_version,
+        policies::show_version,
+        policies::delete_version,
+        policies::set_default_version,
+        policies::targets,
+        policies::attach_to_certificate,
+        policies::detach_from_certificate,
+        policies::attach_to_group,
+        policies::detach_from_group,
+        policies::test,
         document,
         read,
     ),
@@ -58,6 +72,7 @@ use utoipa::{Modify, OpenApi};
         (name = "tokens", description = "Who may do what"),
         (name = "certificates", description = "Who is a device, and who is no longer"),
         (name = "audit", description = "Who changed what"),
+        (name = "policies", description = "What devices may do"),
         (name = "document", description = "This description"),
     ),
     modifiers(&Common)

@@ -1,0 +1,406 @@
+//! `/api/v1/policies`: policies, their versions and what they are attached to; and whether and why a client may do
+//! something.
+
+use super::caller::Caller;
+use super::json::{Asked, Json};
+use super::page::PageQuery;
+use super::problem::Problem;
+use super::state::ServerState;
+use crate::access::Action;
+use crate::policies::{PolicyError, Subject};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use fleet_protocol::names::{NameError, PolicyName, ThingName};
+use fleet_protocol::openapi::{GroupName as GroupNameSchema, PolicyName as PolicyNameSchema, Sha256 as Sha256Schema};
+use fleet_protocol::policies::{
+    AuthorizationAnswer, AuthorizationTest, DefaultVersion, NewPolicy, NewPolicyVersion, PolicyInfo, PolicyPage,
+    PolicyTarget, PolicyTargetPage, PolicyVersion,
+};
+use fleet_protocol::policy;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Policies and targets on a page.
+const PAGE: u16 = 100;
+/// Topics and client ids are no longer (AWS: 256 and 128 bytes; MQTT allows more).
+const LONGEST_RESOURCE: usize = 1024;
+
+fn name(text: &str) -> Result<PolicyName, Problem> {
+    text.parse().map_err(|error: NameError| Problem::not_found(format!("there is no such policy: {error}")))
+}
+
+/// What is no number is no version.
+fn number(policy: &PolicyName, text: &str) -> Result<u32, Problem> {
+    let canonical = text.parse().ok().filter(|number: &u32| number.to_string() == text);
+    let missing =
+        || format!("the policy {policy} has no version of this number; `debfleet policy show` tells which it has");
+    canonical.ok_or_else(|| Problem::not_found(missing()))
+}
+
+fn certificate(text: &str) -> Result<PolicyTarget, Problem> {
+    let wrong = |error: NameError| Problem::not_found(format!("there is no such certificate: {error}"));
+    Ok(PolicyTarget::Certificate { id: text.parse().map_err(wrong)? })
+}
+
+fn group(text: &str) -> Result<PolicyTarget, Problem> {
+    let wrong = |error: NameError| Problem::not_found(format!("there is no such group: {error}"));
+    Ok(PolicyTarget::Group { name: text.parse().map_err(wrong)? })
+}
+
+/// All policies.
+#[utoipa::path(
+    get, path = "/api/v1/policies", tag = "policies",
+    security(("token" = ["viewer"])),
+    params(
+    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", nullable = false),
+    ),
+    responses((status = 200, description = "A page of them, by name", body = PolicyPage))
+)]
+pub(super) async fn list(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Asked(query): Asked<PageQuery>,
+) -> Result<axum::Json<PolicyPage>, Problem> {
+    caller.require(Action::ReadFleet)?;
+    let (limit, after) = query.check(PAGE)?;
+    Ok(axum::Json(state.policies.page(limit, &after).await?))
+}
+
+/// Make a policy.
+///
+/// To make the same again changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/policies", tag = "policies",
+    security(("token" = ["admin"])),
+    request_body = NewPolicy,
+    responses(
+    (status = 201, description = "The policy; its first version is in force", body = PolicyInfo),
+    (status = 200, description = "The policy, which was there already", body = PolicyInfo),
+    (status = 409, description = "There is a policy of this name with another document"),
+    (status = 422, description = "The document is no policy"),
+    )
+)]
+pub(super) async fn create(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Json(new): Json<NewPolicy>,
+) -> Result<(StatusCode, axum::Json<PolicyInfo>), Problem> {
+    caller.require(Action::ManageIdentities)?;
+    let (info, is_new) = state.policies.create(&new, &caller.actor()).await?;
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(info)))
+}
+
+/// A policy, its versions and the document that is in force.
+#[utoipa::path(
+    get, path = "/api/v1/policies/{policy}", tag = "policies",
+    security(("token" = ["viewer"])),
+    params(("policy" = PolicyNameSchema, Path, description = "The policy's name")),
+    responses((status = 200, description = "The policy", body = PolicyInfo), (status = 404, description = "There is no such policy"))
+)]
+pub(super) async fn show(
+    State(state): State<ServerState>,
+    Path(policy): Path<String>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyInfo>, Problem> {
+    caller.require(Action::ReadFleet)?;
+    Ok(axum::Json(state.policies.info(&name(&policy)?).await?))
+}
+
+/// Delete a policy that is attached to nothing, with all its versions.
+#[utoipa::path(
+    delete, path = "/api/v1/policies/{policy}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(("policy" = PolicyNameSchema, Path, description = "The policy's name")),
+    responses(
+    (status = 200, description = "The policy as it was", body = PolicyInfo),
+    (status = 404, description = "There is no such policy"),
+    (status = 409, description = "It is attached to something, or one of those that every server has"),
+    )
+)]
+pub(super) async fn delete(
+    State(state): State<ServerState>,
+    Path(policy): Path<String>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyInfo>, Problem> {
+    caller.require(Action::ManageIdentities)?;
+    Ok(axum::Json(state.policies.delete(&name(&policy)?, &caller.actor()).await?))
+}
+
+/// Make a version of a policy.
+///
+/// A policy has five at the most.
+#[utoipa::path(
+    post, path = "/api/v1/policies/{policy}/versions", tag = "policies",
+    security(("token" = ["admin"])),
+    params(("policy" = PolicyNameSchema, Path, description = "The policy's name")),
+    request_body = NewPolicyVersion,
+    responses(
+    (status = 201, description = "The version", body = PolicyVersion),
+    (status = 404, description = "There is no such policy"),
+    (status = 409, description = "It has five versions already"),
+    (status = 422, description = "The document is no policy"),
+    )
+)]
+pub(super) async fn create_version(
+    State(state): State<ServerState>,
+    Path(policy): Path<String>,
+    caller: Caller,
+    Json(new): Json<NewPolicyVersion>,
+) -> Result<(StatusCode, axum::Json<PolicyVersion>), Problem> {
+    caller.require(Action::ManageIdentities)?;
+    let version = state.policies.create_version(&name(&policy)?, &new, &caller.actor()).await?;
+    Ok((StatusCode::CREATED, axum::Json(version)))
+}
+
+/// A version of a policy.
+#[utoipa::path(
+    get, path = "/api/v1/policies/{policy}/versions/{version}", tag = "policies",
+    security(("token" = ["viewer"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("version" = u32, Path, description = "The version's number", minimum = 1),
+    ),
+    responses((status = 200, description = "The version", body = PolicyVersion), (status = 404, description = "There is no such policy or version"))
+)]
+pub(super) async fn show_version(
+    State(state): State<ServerState>,
+    Path((policy, version)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyVersion>, Problem> {
+    caller.require(Action::ReadFleet)?;
+    let policy = name(&policy)?;
+    Ok(axum::Json(state.policies.version(&policy, number(&policy, &version)?).await?))
+}
+
+/// Delete a version of a policy that is not in force.
+#[utoipa::path(
+    delete, path = "/api/v1/policies/{policy}/versions/{version}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("version" = u32, Path, description = "The version's number", minimum = 1),
+    ),
+    responses(
+    (status = 200, description = "The version as it was", body = PolicyVersion),
+    (status = 404, description = "There is no such policy or version"),
+    (status = 409, description = "It is in force"),
+    )
+)]
+pub(super) async fn delete_version(
+    State(state): State<ServerState>,
+    Path((policy, version)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyVersion>, Problem> {
+    caller.require(Action::ManageIdentities)?;
+    let policy = name(&policy)?;
+    let number = number(&policy, &version)?;
+    Ok(axum::Json(state.policies.delete_version(&policy, number, &caller.actor()).await?))
+}
+
+/// Put another version of a policy in force.
+#[utoipa::path(
+    put, path = "/api/v1/policies/{policy}/default-version", tag = "policies",
+    security(("token" = ["admin"])),
+    params(("policy" = PolicyNameSchema, Path, description = "The policy's name")),
+    request_body = DefaultVersion,
+    responses((status = 200, description = "The policy", body = PolicyInfo), (status = 404, description = "There is no such policy or version"))
+)]
+pub(super) async fn set_default_version(
+    State(state): State<ServerState>,
+    Path(policy): Path<String>,
+    caller: Caller,
+    Json(wanted): Json<DefaultVersion>,
+) -> Result<axum::Json<PolicyInfo>, Problem> {
+    caller.require(Action::ManageIdentities)?;
+    Ok(axum::Json(state.policies.set_default(&name(&policy)?, wanted.version, &caller.actor()).await?))
+}
+
+/// What a policy is attached to.
+#[utoipa::path(
+    get, path = "/api/v1/policies/{policy}/targets", tag = "policies",
+    security(("token" = ["viewer"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
+    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", nullable = false),
+    ),
+    responses((status = 200, description = "A page of them", body = PolicyTargetPage), (status = 404, description = "There is no such policy"))
+)]
+pub(super) async fn targets(
+    State(state): State<ServerState>,
+    Path(policy): Path<String>,
+    caller: Caller,
+    Asked(query): Asked<PageQuery>,
+) -> Result<axum::Json<PolicyTargetPage>, Problem> {
+    caller.require(Action::ReadFleet)?;
+    let (limit, after) = query.check(PAGE)?;
+    Ok(axum::Json(state.policies.targets(&name(&policy)?, limit, &after).await?))
+}
+
+/// Attach a policy to a certificate.
+///
+/// Again it changes nothing. At most ten policies are attached to one.
+#[utoipa::path(
+    put, path = "/api/v1/policies/{policy}/certificates/{certificate}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("certificate" = Sha256Schema, Path, description = "The certificate's id"),
+    ),
+    responses(
+    (status = 200, description = "What it is attached to", body = PolicyTarget),
+    (status = 404, description = "There is no such policy or certificate"),
+    (status = 409, description = "Ten policies are attached to it already"),
+    )
+)]
+pub(super) async fn attach_to_certificate(
+    State(state): State<ServerState>,
+    Path((policy, id)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    attach(&state, &policy, certificate(&id), &caller).await
+}
+
+/// Detach a policy from a certificate.
+///
+/// Again it changes nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/policies/{policy}/certificates/{certificate}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("certificate" = Sha256Schema, Path, description = "The certificate's id"),
+    ),
+    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy"))
+)]
+pub(super) async fn detach_from_certificate(
+    State(state): State<ServerState>,
+    Path((policy, id)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    detach(&state, &policy, certificate(&id), &caller).await
+}
+
+/// Attach a policy to a thing group.
+///
+/// Again it changes nothing. At most ten policies are attached to one.
+#[utoipa::path(
+    put, path = "/api/v1/policies/{policy}/thing-groups/{group}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("group" = GroupNameSchema, Path, description = "The group's name"),
+    ),
+    responses(
+    (status = 200, description = "What it is attached to", body = PolicyTarget),
+    (status = 404, description = "There is no such policy or group"),
+    (status = 409, description = "Ten policies are attached to it already"),
+    )
+)]
+pub(super) async fn attach_to_group(
+    State(state): State<ServerState>,
+    Path((policy, id)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    attach(&state, &policy, group(&id), &caller).await
+}
+
+/// Detach a policy from a thing group.
+///
+/// Again it changes nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/policies/{policy}/thing-groups/{group}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("group" = GroupNameSchema, Path, description = "The group's name"),
+    ),
+    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy"))
+)]
+pub(super) async fn detach_from_group(
+    State(state): State<ServerState>,
+    Path((policy, id)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    detach(&state, &policy, group(&id), &caller).await
+}
+
+async fn attach(
+    state: &ServerState,
+    policy: &str,
+    target: Result<PolicyTarget, Problem>,
+    caller: &Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    caller.require(Action::ManageIdentities)?;
+    let (policy, target) = (name(policy)?, target?);
+    state.policies.attach(&policy, &target, &caller.actor()).await?;
+    Ok(axum::Json(target))
+}
+
+async fn detach(
+    state: &ServerState,
+    policy: &str,
+    target: Result<PolicyTarget, Problem>,
+    caller: &Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    caller.require(Action::ManageIdentities)?;
+    let (policy, target) = (name(policy)?, target?);
+    state.policies.detach(&policy, &target, &caller.actor()).await?;
+    Ok(axum::Json(target))
+}
+
+/// Whether and why a client may do something.
+///
+/// It changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/test-authorization", tag = "policies",
+    security(("token" = ["viewer"])),
+    request_body = AuthorizationTest,
+    responses(
+    (status = 200, description = "The decision and its reasons", body = AuthorizationAnswer),
+    (status = 404, description = "There is no such certificate or thing"),
+    (status = 422, description = "There is no such action or address, or it does not say who asks"),
+    )
+)]
+pub(super) async fn test(
+    State(state): State<ServerState>,
+    caller: Caller,
+    Json(asked): Json<AuthorizationTest>,
+) -> Result<axum::Json<AuthorizationAnswer>, Problem> {
+    caller.require(Action::ReadFleet)?;
+    let action: policy::Action = asked.action.parse().map_err(|error| Problem::untestable(&error))?;
+    let address = asked.source_ip.as_ref().map(|text| text.parse::<IpAddr>()).transpose();
+    let address = address.map_err(|error| Problem::untestable(&error))?;
+    let texts = [Some(&asked.resource), asked.client_id.as_ref(), asked.will_topic.as_ref()];
+    if texts.into_iter().flatten().any(|text| text.len() > LONGEST_RESOURCE) {
+        return Err(Problem::bad_request(format!(
+            "the resource, client id or will is longer than {LONGEST_RESOURCE} bytes"
+        )));
+    }
+    let certificate = match (&asked.certificate, &asked.thing) {
+        (Some(id), _) if !state.policies.knows_certificate(id).await? => {
+            return Err(PolicyError::UnknownCertificate(id.clone()).into());
+        }
+        (Some(id), _) => id.clone(),
+        (None, Some(thing)) => state.policies.certificate_of(thing).await?,
+        (None, None) => return Err(PolicyError::Nobody.into()),
+    };
+    let client_id = asked.client_id.or_else(|| asked.thing.as_ref().map(ThingName::to_string));
+    let subject = Subject {
+        client_id: client_id.ok_or(PolicyError::NoClientId)?,
+        certificate,
+        address: address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+        persistent: asked.persistent,
+        will_topic: asked.will_topic,
+    };
+    let tested = state.policies.test(&subject, action, &asked.resource).await?;
+    Ok(axum::Json(AuthorizationAnswer {
+        decision: tested.decision.verdict,
+        reason: tested.decision.to_string(),
+        certificate: Some(subject.certificate),
+        client_id: subject.client_id,
+        thing: tested.thing,
+        policies: tested.policies,
+        findings: tested.findings,
+    }))
+}

@@ -1,0 +1,96 @@
+//! What decisions rest on, kept in memory.
+
+use super::effective::Effective;
+use super::rows::version_of;
+use super::{Policies, PolicyError};
+use fleet_protocol::names::{CertificateId, PolicyName};
+use fleet_protocol::policy::{DocumentError, NamedPolicy};
+use sqlx::Row as _;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Certificates that are remembered. Each takes about a kilobyte.
+const REMEMBERED: usize = 65_536;
+
+/// When something was read: policies and attachments, and the registry of things and groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    policies: i64,
+    registry: i64,
+}
+
+/// The documents in force, by name. One that this program cannot read is an error for whom it counts, not for others: it
+/// might deny something.
+type Documents = HashMap<PolicyName, Result<Arc<NamedPolicy>, (u32, DocumentError)>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    certificates: RwLock<HashMap<CertificateId, (Seen, Arc<Effective>)>>,
+    documents: RwLock<Option<(i64, Arc<Documents>)>>,
+}
+
+impl Policies {
+    /// What counts for a certificate now.
+    pub(super) async fn effective(&self, certificate: &CertificateId) -> Result<Arc<Effective>, PolicyError> {
+        // Taken before anything is read: what changes while it is read makes it out of date.
+        let now = Seen { policies: *self.generation.borrow(), registry: *self.registry.borrow() };
+        let known = {
+            let certificates = self.cache.certificates.read().unwrap_or_else(PoisonError::into_inner);
+            certificates.get(certificate).cloned()
+        };
+        if let Some((seen, effective)) = &known
+            && *seen == now
+        {
+            return Ok(effective.clone());
+        }
+        let documents = self.documents(now.policies).await?;
+        let fields = known.and_then(|(_, effective)| effective.fields());
+        let effective = Arc::new(self.read_effective(certificate, fields, &documents).await?);
+        let mut certificates = self.cache.certificates.write().unwrap_or_else(PoisonError::into_inner);
+        if certificates.len() >= REMEMBERED && !certificates.contains_key(certificate) {
+            certificates.clear();
+        }
+        certificates.insert(certificate.clone(), (now, effective.clone()));
+        Ok(effective)
+    }
+
+    async fn documents(&self, generation: i64) -> Result<Arc<Documents>, PolicyError> {
+        let known = self.cache.documents.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((seen, documents)) = known
+            && seen == generation
+        {
+            return Ok(documents);
+        }
+        let rows = sqlx::query(
+            "SELECT p.name, v.version, v.document FROM policies p \
+             JOIN policy_versions v ON v.policy = p.name AND v.version = p.default_version",
+        )
+        .fetch_all(&self.database)
+        .await?;
+        let mut documents = Documents::with_capacity(rows.len());
+        for row in &rows {
+            let name: PolicyName = row.try_get::<String, _>(0)?.parse()?;
+            let version = version_of(row.try_get(1)?)?;
+            let read = row.try_get::<String, _>(2)?.parse();
+            let policy = read.map(|document| Arc::new(NamedPolicy { name: name.clone(), version, document }));
+            documents.insert(name, policy.map_err(|reason| (version, reason)));
+        }
+        let documents = Arc::new(documents);
+        let mut known = self.cache.documents.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((generation, documents.clone()));
+        Ok(documents)
+    }
+}
+
+/// The policy of this name; none if it is no more.
+pub(super) fn document(documents: &Documents, name: &PolicyName) -> Result<Option<Arc<NamedPolicy>>, PolicyError> {
+    match documents.get(name) {
+        None => Ok(None),
+        Some(Ok(policy)) => Ok(Some(policy.clone())),
+        Some(Err((version, reason))) => {
+            Err(PolicyError::Stored { name: name.clone(), version: *version, reason: reason.clone() })
+        }
+    }
+}
+
+pub(super) type KnownDocuments = Documents;

@@ -1,0 +1,48 @@
+//! The policies that every server begins with.
+
+use super::versions::insert;
+use super::{Policies, PolicyError, raise_generation};
+use fleet_protocol::policy::{DEFAULTS, DefaultPolicy};
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Connection as _};
+
+impl Policies {
+    /// Makes those that are not there, and attaches each to its group. What an owner changed or detached stays so.
+    pub(super) async fn make_defaults(&self) -> Result<(), PolicyError> {
+        for default in DEFAULTS {
+            let there = sqlx::query("SELECT 1 FROM policies WHERE name = $1")
+                .bind(default.name)
+                .fetch_optional(&self.database)
+                .await?;
+            if there.is_none() {
+                let mut connection = self.database.acquire().await?;
+                let outcome = make(&mut connection, default, (self.clock)()).await;
+                self.finish(connection, outcome).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn make(
+    connection: &mut AnyConnection,
+    default: DefaultPolicy,
+    now: Timestamp,
+) -> Result<((), i64), PolicyError> {
+    let mut transaction = connection.begin().await?;
+    let generation = raise_generation(&mut transaction).await?;
+    // Another process may have made it in between.
+    let is_new = insert(&mut transaction, &default.name.parse()?, default.document, now).await?;
+    if let (true, Some(group)) = (is_new, default.group) {
+        sqlx::query(
+            "INSERT INTO policy_attachments (policy, target_kind, target) VALUES ($1, 'group', $2) \
+             ON CONFLICT (policy, target_kind, target) DO NOTHING",
+        )
+        .bind(default.name)
+        .bind(group)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(((), generation))
+}
