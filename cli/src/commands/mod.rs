@@ -6,6 +6,7 @@ pub(crate) mod bump;
 pub(crate) mod completions;
 pub(crate) mod key;
 pub(crate) mod new;
+pub(crate) mod policy;
 pub(crate) mod publish;
 pub(crate) mod release;
 pub(crate) mod sign;
