@@ -82,6 +82,11 @@ pub(crate) enum Command {
         #[arg(default_value_t = 1)]
         number: usize,
     },
+    /// Get this device an identity of its own from the fleet's server
+    #[command(
+        after_help = "It goes on where an earlier attempt was cut off, and does nothing once the device has its identity.\nThe device's key is made here and never leaves it.\n\nExamples:\n  debfleet-updater provision"
+    )]
+    Provision,
     /// Poll the suite and keep the configured packages up to date
     Run,
     /// End what a power cut or a kill left half-done; every command that changes something does so first
@@ -95,6 +100,12 @@ pub(crate) enum Command {
     Poll {
         /// Its name
         package: String,
+    },
+    /// Carry out an update document, as the fleet's server wished it
+    #[command(hide = true)]
+    Apply {
+        /// In JSON
+        document: String,
     },
     /// Say whether this program can read its configuration and reach its repository; changes nothing
     #[command(hide = true)]

@@ -3,10 +3,12 @@
 use crate::agent::{self, Agent, InBetween, Moment, Origin, own_unit};
 use crate::command_line::{Command, CommandLine};
 use crate::config::Config;
+use crate::device_key;
+use crate::identity::{self, Identity};
 use crate::stages::Wish;
 use crate::supervision;
 use crate::transaction::State;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fleet_protocol::update_document::{Update, UpdateDocument, WantedPackage};
 use serde::Serialize;
 use std::fmt::Display;
@@ -22,9 +24,7 @@ const POSTPONED: u8 = 5;
 
 /// Carries out a command.
 pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| anyhow!("could not set up the cryptography for TLS"))?;
+    device_key::provider().install_default().map_err(|_| anyhow!("could not set up the cryptography for TLS"))?;
     supervision::watch_steps();
     let config = match Config::load(&arguments.config, &arguments.root) {
         Ok(config) => config,
@@ -68,9 +68,15 @@ pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
             own_unit::end_interrupted(&config)?;
             show(&Agent::open(&config, Moment::Running)?.check()?, *json)?;
         }
+        Command::Provision => {
+            let settings = config.provisioning().context("the configuration has no table [provisioning]")?;
+            let Identity { thing, .. } = identity::provision(&settings)?;
+            print(&format!("this device is the thing {thing}; its key and certificate are in {}\n", settings.store))?;
+        }
         Command::Commit => return end_trial(&config, Wish::Commit, || bail!("no update is on trial")),
         Command::Rollback => return end_trial(&config, Wish::RollBack, || change(&config, &arguments.command)),
         Command::Poll { package } => return poll(&config, package),
+        Command::Apply { document } => return apply(&config, document),
         Command::Recover { at_boot: false } | Command::Install { .. } => return change(&config, &arguments.command),
     }
     Ok(ExitCode::SUCCESS)
@@ -124,6 +130,16 @@ fn install(config: &Config, packages: &[String], allow_downgrade: bool, from: Op
 fn poll(config: &Config, package: &str) -> Result<ExitCode> {
     let mut agent = Agent::open(config, Moment::Running)?;
     if !agent.update(&agent::newest(config, &package.parse()?), Origin::Polled)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    conclude(agent.state())
+}
+
+/// What the fleet's server wished, in the unit that the service handed it to.
+fn apply(config: &Config, document: &str) -> Result<ExitCode> {
+    let document = serde_json::from_str(document).context("this is no update document")?;
+    let mut agent = Agent::open(config, Moment::Running)?;
+    if !agent.update(&document, Origin::Asked)? {
         return Ok(ExitCode::SUCCESS);
     }
     conclude(agent.state())

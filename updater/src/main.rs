@@ -1,10 +1,14 @@
 //! `debfleet-updater`: the agent on the device.
 
 mod agent;
+mod broker;
 mod command_line;
 mod commands;
 mod config;
+mod device_key;
+mod fleet;
 mod history;
+mod identity;
 mod logging;
 #[cfg(feature = "manual")]
 mod manual;

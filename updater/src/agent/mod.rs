@@ -1,8 +1,10 @@
 //! The one place that sees everything: it drives the state machine and performs its actions.
 
 mod actions;
+mod apply;
 mod driving;
 mod explain;
+mod for_fleet;
 pub(crate) mod own_unit;
 mod places;
 mod plan_report;

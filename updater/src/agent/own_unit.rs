@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::system::{is_inside_own_unit, run_in_own_unit};
 use anyhow::{Context, Result};
 use debian_formats::PackageName;
+use fleet_protocol::update_document::UpdateDocument;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
@@ -44,6 +45,12 @@ pub(crate) fn end_interrupted(config: &Config) -> Result<()> {
 pub(super) fn poll(config: &Config, package: &PackageName) -> Result<bool> {
     let command = ["--config".into(), config.path.clone().into(), "poll".into(), package.to_string().into()];
     start(config, &command).map(|code| code != Some(FAILED))
+}
+
+/// Carries out an update document in a unit of its own. Gives its exit code; none if it was ended from outside.
+pub(super) fn apply(config: &Config, document: &UpdateDocument) -> Result<Option<u8>> {
+    let document = serde_json::to_string(document).context("could not write the update document")?;
+    start(config, &["--config".into(), config.path.clone().into(), "apply".into(), document.into()])
 }
 
 fn start(config: &Config, arguments: &[OsString]) -> Result<Option<u8>> {

@@ -10,6 +10,7 @@ use anyhow::Result;
 use debian_formats::names::SuiteName;
 use debian_formats::{PackageName, Version};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// The outcome of a check.
@@ -87,6 +88,27 @@ struct FailureReport {
     /// `name version`, as it was to be installed.
     packages: Vec<String>,
     left_behind: Vec<String>,
+}
+
+impl StatusReport {
+    /// The packages that are there, and their versions.
+    pub(super) fn installed(&self) -> impl Iterator<Item = (&PackageName, &Version)> {
+        self.packages.iter().filter_map(|package| Some((&package.name, package.installed.as_ref()?)))
+    }
+
+    /// All else.
+    pub(super) fn without_packages(&self) -> Map<String, Value> {
+        let Ok(Value::Object(mut report)) = serde_json::to_value(self) else { return Map::new() };
+        report.remove("packages");
+        // A shadow has no null.
+        report.retain(|_, value| !value.is_null());
+        report
+    }
+
+    /// Why the last update that failed did.
+    pub(super) fn last_reason(self) -> Option<String> {
+        self.last_failure.map(|failure| failure.reason)
+    }
 }
 
 impl From<&Failure> for FailureReport {

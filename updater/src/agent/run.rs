@@ -1,20 +1,24 @@
 //! The daemon: polls the suite and brings the configured packages up to date.
 
+use super::for_fleet::ForFleet;
 use super::standing::Busy;
 use super::{Agent, Moment, Origin, own_unit};
 use crate::config::Config;
+use crate::fleet;
 use crate::policy::{Slot, Windows, after_failures};
 use crate::repository::SuiteError;
 use crate::supervision;
-use crate::system::{Device, Stamp};
+use crate::system::{Device, Stamp, chance};
 use crate::transaction::State;
 use anyhow::{Context, Result};
 use debian_formats::PackageName;
 use fleet_protocol::update_document::{Update, UpdateDocument, WantedPackage};
 use jiff::Zoned;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// A service that was just started, perhaps by hand, looks soon; and yet a fleet that was started at once does not ask
 /// at once.
@@ -59,17 +63,28 @@ pub(crate) async fn run(config: Arc<Config>) -> Result<()> {
             _ = interrupt.recv() => {}
         }
     };
+    let (polled, changed) = watch::channel(());
+    let fleet = keep_in_touch(Arc::clone(&config), changed);
     tokio::select! {
-        ended = poll_until(told_to_end, config) => ended?,
+        ended = poll_until(told_to_end, config, polled) => ended?,
+        never = fleet => match never {},
         never = supervision::keep_alive() => match never {},
     }
     tracing::info!("ended");
     Ok(())
 }
 
-async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) -> Result<()> {
+/// With the fleet's broker, if there is one.
+async fn keep_in_touch(config: Arc<Config>, changed: watch::Receiver<()>) -> Infallible {
+    match config.fleet() {
+        Some(settings) => fleet::keep(settings, Arc::new(ForFleet(config)), changed).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Polls; each poll that ended is told to `done`.
+async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>, done: watch::Sender<()>) -> Result<()> {
     tokio::pin!(told_to_end);
-    // What an interruption left half-done is not left so until the first poll.
     // What an interruption left half-done is not left so until the first poll. The service is up meanwhile: a trial may
     // take long, and ask whether it is.
     let recovering = Arc::clone(&config);
@@ -122,6 +137,7 @@ async fn poll_until(told_to_end: impl Future<Output = ()>, config: Arc<Config>) 
             }
         };
         wait = rounds.next_wait(polled, &config, slot);
+        done.send_replace(());
         if is_last {
             return Ok(());
         }
@@ -165,13 +181,6 @@ fn until_opening(windows: &Windows, now: &Zoned, slot: Slot) -> Option<Duration>
     let length = Duration::try_from(windows.open_for(&opening)).ok()?;
     // In its first half, so that there is time left.
     (!until.is_zero()).then(|| until + slot.within((length / 2).min(SPREAD_IN_WINDOW)))
-}
-
-fn chance() -> u64 {
-    let mut bytes = [0; 8];
-    // Without any the fleet is spread by the machine-id alone.
-    let _ = getrandom::fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }
 
 /// Each poll takes the device over for itself only, so that a person's command finds its turn in between.

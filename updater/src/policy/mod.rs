@@ -8,5 +8,5 @@ mod windows;
 
 pub(crate) use phasing::{MachineId, is_phased_in};
 pub(crate) use postponing::{Battery, Facts, Metered, Obstacle, Policy, obstacle};
-pub(crate) use schedule::{Slot, after_failures};
+pub(crate) use schedule::{Slot, after_failures, doubling};
 pub(crate) use windows::Windows;

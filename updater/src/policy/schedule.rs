@@ -50,11 +50,16 @@ impl Slot {
 /// How long to wait after so many failures in a row: doubling, between half and the whole by chance, and not less than
 /// the server asked for.
 pub(crate) fn after_failures(failures: u32, interval: Duration, requested: Option<Duration>, chance: u64) -> Duration {
-    let doubled = FIRST_WAIT.min(interval).saturating_mul(1 << failures.saturating_sub(1).min(20));
-    let wait = doubled.min(LONGEST_WAIT.max(interval));
+    let wait = doubling(failures.saturating_sub(1), FIRST_WAIT.min(interval), LONGEST_WAIT.max(interval), chance);
     let requested = requested.unwrap_or_default().min(LONGEST_REQUESTED);
     // Also those who were all told the same time come one after the other.
-    wait.mul_f64(0.5 + fraction(chance) / 2.0).max(requested.mul_f64(1.0 + fraction(chance) / 4.0))
+    wait.max(requested.mul_f64(1.0 + fraction(chance) / 4.0))
+}
+
+/// A wait that doubles up to a longest one, between half and the whole of it by chance.
+pub(crate) fn doubling(doublings: u32, first: Duration, longest: Duration, chance: u64) -> Duration {
+    let wait = first.saturating_mul(1 << doublings.min(20)).min(longest);
+    wait.mul_f64(0.5 + fraction(chance) / 2.0)
 }
 
 /// Evenly from 0 up to, but without, 1.

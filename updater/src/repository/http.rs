@@ -3,6 +3,7 @@
 use super::pace::{Next, Pace};
 use super::proxy::{self, ProxyUrl};
 use super::transfer::{Answer, FetchError, Target, Validators, read_bounded};
+use crate::device_key;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,9 @@ pub(crate) const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A file whose size nobody signed yet is small; a server that drips it must not hold the device up.
 const LONGEST_UNSIGNED: Duration = Duration::from_secs(300);
+
+/// Longest answer to a question, in bytes.
+const LONGEST_ANSWER: u64 = 128 << 10;
 
 /// Longest validator that is kept, in bytes.
 const MAX_VALIDATOR: usize = 256;
@@ -41,6 +45,8 @@ pub(crate) struct Credentials {
     pub(crate) token: Option<PathBuf>,
     /// A certificate chain and its key, in PEM.
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    /// The same of the device's own identity, shown once there is one.
+    pub(crate) own: Option<(PathBuf, PathBuf)>,
 }
 
 impl Credentials {
@@ -56,13 +62,15 @@ impl Credentials {
     }
 
     fn client_cert(&self) -> Result<Option<ClientCert>, FetchError> {
-        let Some((certificate, key)) = &self.certificate else { return Ok(None) };
+        let own = self.own.as_ref().filter(|(certificate, key)| certificate.exists() && key.exists());
+        let Some((certificate, key)) = self.certificate.as_ref().or(own) else { return Ok(None) };
         let fail = |path: &Path| {
             let path = path.to_owned();
             move |reason: String| FetchError::Credentials { path, reason }
         };
-        let pem = std::fs::read(key).map_err(|error| fail(key)(error.to_string()))?;
-        let key = PrivateKey::from_pem(&pem).map_err(|error| fail(key)(error.to_string()))?;
+        let text = std::fs::read_to_string(key).map_err(|error| fail(key)(error.to_string()))?;
+        let pem = device_key::in_pem(&text);
+        let key = PrivateKey::from_pem(pem.as_bytes()).map_err(|error| fail(key)(error.to_string()))?;
         let pem = std::fs::read(certificate).map_err(|error| fail(certificate)(error.to_string()))?;
         let chain = certificates(&pem).map_err(fail(certificate))?;
         Ok(Some(ClientCert::new_with_certs(&chain, key)))
@@ -79,7 +87,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(remote: &Remote) -> Result<Self, FetchError> {
+    pub(crate) fn new(remote: &Remote) -> Result<Self, FetchError> {
         let is_https = remote.base.starts_with("https://");
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -158,6 +166,23 @@ impl Http {
             }
             Ok(())
         })
+    }
+
+    /// Sends JSON to a path of the server's, and gives whether it was accepted and the answer, in JSON too.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<(bool, Vec<u8>), FetchError> {
+        let url = format!("{}{path}", self.base);
+        let request = self.agent.post(&url).config().timeout_recv_body(Some(LONGEST_UNSIGNED)).build();
+        let response = request.content_type("application/json").send(body).map_err(|error| FetchError::Transport {
+            url: url.clone(),
+            reason: proxy::without_user_info(&error.to_string()),
+        })?;
+        let status = response.status();
+        let is_json =
+            response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        if !is_json {
+            demand(&response, &url, StatusCode::OK)?;
+        }
+        Ok((status.is_success(), read_bounded(response.into_body().into_reader(), &url, LONGEST_ANSWER)?))
     }
 
     fn get(

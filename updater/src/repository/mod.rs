@@ -11,7 +11,7 @@ mod suite;
 mod transfer;
 
 pub(crate) use client::Client;
-pub(crate) use http::{Credentials, Remote, SYSTEM_ROOTS, authorities};
+pub(crate) use http::{Credentials, Http, Remote, SYSTEM_ROOTS, authorities};
 pub(crate) use kept::KeptIndex;
 pub(crate) use packages::{PackageError, VerifiedPackage, verify_by_list, verify_package};
 pub(crate) use proxy::{ProxyUrl, without_user_info};

@@ -3,6 +3,7 @@
 mod apt;
 mod boot;
 mod bounded;
+mod chance;
 mod dpkg;
 mod journal;
 mod leftovers;
@@ -18,6 +19,7 @@ mod subvolume;
 pub(crate) use apt::{Apt, AptError, ExactVersion, Location, SUITE, Step, Target, Unpack};
 pub(crate) use boot::{current_boot, is_reboot_required, reboot};
 pub(crate) use bounded::Stamp;
+pub(crate) use chance::chance;
 pub(crate) use dpkg::{Dpkg, FrontendLock, InstalledPackage};
 pub(crate) use journal::is_journal_stream;
 pub(crate) use leftovers::end_marked_processes;

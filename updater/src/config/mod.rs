@@ -1,5 +1,9 @@
 //! The updater's configuration: one TOML file, read once and checked.
 
+mod fleet;
+
+use crate::fleet as messaging;
+use crate::identity::{self, Store};
 use crate::policy::{Metered, Policy, Windows};
 use crate::repository::{Credentials, ProxyUrl, Remote, without_user_info};
 use crate::system::ScriptMode;
@@ -7,6 +11,7 @@ use debian_formats::deb::SignatureRole;
 use debian_formats::names::{NameError, SuiteName};
 use debian_formats::openpgp::{Keyring, OpenPgpError};
 use debian_formats::{Architecture, PackageName};
+use fleet::{Fleet, RawFleet, RawProvisioning};
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -45,6 +50,8 @@ struct RawConfig {
     allow_setuid: Vec<PackageName>,
     rate_limit: Option<Rate>,
     proxy: Option<String>,
+    fleet: Option<RawFleet>,
+    provisioning: Option<RawProvisioning>,
 }
 
 /// Bytes a second, such as `200000` or `"200k"`.
@@ -117,6 +124,8 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     pub(crate) scripts: ScriptMode,
     pub(crate) install_timeout: Duration,
+    fleet: Option<Fleet>,
+    provisioning: Option<identity::Asked>,
 }
 
 /// Why the configuration cannot be used.
@@ -175,6 +184,8 @@ impl Config {
             },
             scripts: recovery.scripts,
             install_timeout: Duration::from_secs(default_install_timeout()),
+            fleet: None,
+            provisioning: None,
         })
     }
 
@@ -197,7 +208,7 @@ impl Config {
             (None, None) => None,
             _ => return Err(value("client-certificate and client-key", "belong together")),
         };
-        let credentials = Credentials { token: raw.token_file, certificate };
+        let mut credentials = Credentials { token: raw.token_file, certificate, own: None };
         if credentials.certificate.is_some() && !repository.starts_with("https://") {
             return Err(value(
                 "client-certificate",
@@ -230,6 +241,13 @@ impl Config {
         if !state_dir.is_absolute() {
             return Err(value("state-dir", "must be an absolute path"));
         }
+        let wrong = |(key, problem): (_, String)| value(key, &problem);
+        let fleet = raw.fleet.map(|fleet| fleet.check(raw.ca.as_ref())).transpose().map_err(wrong)?;
+        let provisioning = raw.provisioning.map(RawProvisioning::check).transpose().map_err(wrong)?;
+        if repository.starts_with("https://") {
+            let store = Store::of(&state_dir);
+            credentials.own = Some((store.certificate(), store.key()));
+        }
         Ok(Self {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             remote: Remote { base: repository, ca: raw.ca, credentials, proxy, rate_limit },
@@ -246,7 +264,29 @@ impl Config {
             policy: Policy { windows: raw.windows, min_battery: raw.min_battery, metered: raw.metered },
             scripts: raw.scripts,
             install_timeout: Duration::from_secs(raw.install_timeout),
+            fleet,
+            provisioning,
         })
+    }
+
+    /// Who the device is to its fleet.
+    pub(crate) fn identity(&self) -> Store {
+        Store::of(&self.state_dir)
+    }
+
+    /// What a connection to the fleet's broker rests on, if there is one.
+    pub(crate) fn fleet(&self) -> Option<messaging::Settings> {
+        let Fleet { contact, thing } = self.fleet.clone()?;
+        let attempt = self.state_dir.join("attempt.json");
+        let renewal = self.provisioning();
+        Some(messaging::Settings { contact, thing, store: self.identity(), attempt, renewal })
+    }
+
+    /// What a provisioning rests on, if the configuration has one.
+    pub(crate) fn provisioning(&self) -> Option<identity::Settings> {
+        let contact = self.fleet.as_ref().map(|fleet| fleet.contact.clone());
+        let remote = self.remote.clone();
+        Some(identity::Settings { asked: self.provisioning.clone()?, contact, remote, store: self.identity() })
     }
 
     /// The keys that sign the suite's Release.
