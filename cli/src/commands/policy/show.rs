@@ -13,14 +13,14 @@ use fleet_protocol::policies::{
 #[derive(Args)]
 #[command(after_help = "Examples:\n  debfleet policy show standard\n  \
                   debfleet policy show standard --document > standard.json\n  \
-                  debfleet policy show standard --version 1 --document")]
+                  debfleet policy show standard 1 --document")]
 pub(crate) struct Arguments {
     /// The policy
     #[arg(value_name = "NAME")]
     name: PolicyName,
-    /// The document of this version [default: the one that is in force]
-    #[arg(long, value_name = "NUMBER")]
-    version: Option<u32>,
+    /// Which version's document [default: the one that is in force]
+    #[arg(value_name = "VERSION")]
+    number: Option<u32>,
     /// Print the document and nothing else
     #[arg(long, conflicts_with = "json")]
     document: bool,
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let server = arguments.server.connect()?;
     let failed = || format!("could not show the policy {} of {}", arguments.name, server.address());
     let info: PolicyInfo = server.get(&policy_path(&arguments.name)).with_context(failed)?;
-    let document = match arguments.version {
+    let document = match arguments.number {
         Some(version) => {
             let version: PolicyVersion =
                 server.get(&policy_version_path(&arguments.name, version)).with_context(failed)?;

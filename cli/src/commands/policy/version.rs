@@ -22,7 +22,11 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum VersionCommand {
     Create(CreateArguments),
+    /// Puts a version of a policy in force, at once
+    #[command(after_help = "Example:\n  debfleet policy version default sensors 1")]
     Default(NumberArguments),
+    /// Deletes a version of a policy that is not in force
+    #[command(after_help = "Example:\n  debfleet policy version delete sensors 1")]
     Delete(NumberArguments),
 }
 
@@ -53,7 +57,7 @@ struct NumberArguments {
     name: PolicyName,
     /// The number of the version
     #[arg(value_name = "VERSION")]
-    version: u32,
+    number: u32,
     #[command(flatten)]
     server: ServerOptions,
 }
@@ -85,19 +89,19 @@ fn create(arguments: &CreateArguments) -> Result<()> {
 }
 
 fn put_in_force(arguments: &NumberArguments) -> Result<()> {
-    let NumberArguments { name, version, server } = arguments;
+    let NumberArguments { name, number, server } = arguments;
     let server = server.connect()?;
     let _: PolicyInfo = server
-        .put(&default_version_path(name), &DefaultVersion { version: *version })
-        .with_context(|| format!("could not put version {version} of {name} in force on {}", server.address()))?;
-    report::result(&printable(&format!("version {version} of the policy {name} is in force")))
+        .put(&default_version_path(name), &DefaultVersion { version: *number })
+        .with_context(|| format!("could not put version {number} of {name} in force on {}", server.address()))?;
+    report::result(&printable(&format!("version {number} of the policy {name} is in force")))
 }
 
 fn delete(arguments: &NumberArguments) -> Result<()> {
-    let NumberArguments { name, version, server } = arguments;
+    let NumberArguments { name, number, server } = arguments;
     let server = server.connect()?;
     let _: PolicyVersion = server
-        .delete(&policy_version_path(name, *version))
-        .with_context(|| format!("could not delete version {version} of {name} on {}", server.address()))?;
-    report::result(&printable(&format!("deleted version {version} of the policy {name}")))
+        .delete(&policy_version_path(name, *number))
+        .with_context(|| format!("could not delete version {number} of {name} on {}", server.address()))?;
+    report::result(&printable(&format!("deleted version {number} of the policy {name}")))
 }
