@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 pub mod certificates;
+pub mod fleet_query;
 pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -11,5 +12,6 @@ pub mod policy;
 pub mod provisioning;
 pub mod publishing;
 pub mod suites;
+pub mod things;
 pub mod update_document;
 pub mod update_policy;

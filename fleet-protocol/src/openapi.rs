@@ -1,6 +1,8 @@
 //! What the API's document says about the texts in these shapes.
 
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, Schema, SchemaType, Type};
 
 /// The name of a suite.
 #[derive(ToSchema)]
@@ -59,3 +61,46 @@ pub struct PolicyName(pub String);
     example = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","Resource":"*"}}"#
 )]
 pub struct PolicyDocument(pub String);
+
+/// The name of a thing type.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-zA-Z0-9:_-]{1,128}$", example = "lamp")]
+pub struct ThingTypeName(pub String);
+
+/// The name of an attribute.
+#[derive(ToSchema)]
+#[schema(pattern = "^[a-zA-Z0-9_.,@/:#-]{1,128}$", example = "color")]
+pub struct AttributeName(pub String);
+
+/// What something is for.
+#[derive(ToSchema)]
+#[schema(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", max_length = 2028)]
+pub struct Description(pub String);
+
+/// A query in the syntax of AWS IoT fleet indexing.
+#[derive(ToSchema)]
+#[schema(min_length = 1, max_length = 1000, example = "thingTypeName:lamp AND attributes.color:warm")]
+pub struct QueryString(pub String);
+
+/// Names and values.
+#[must_use]
+pub fn attributes() -> Object {
+    let text = |pattern: &str| Object::builder().schema_type(Type::String).pattern(Some(pattern));
+    let value = text("^[a-zA-Z0-9_.,@/:#=\\[\\]-]{0,800}$").build();
+    Object::builder()
+        .schema_type(Type::Object)
+        .property_names(Some(text("^[a-zA-Z0-9_.,@/:#-]{1,128}$").build()))
+        .additional_properties(Some(RefOr::T(Schema::Object(value))))
+        .max_properties(Some(50))
+        .build()
+}
+
+/// A whole number, or none.
+#[must_use]
+pub fn expected_version() -> Object {
+    Object::builder()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
+        .minimum(Some(0))
+        .maximum(Some(9_007_199_254_740_991u64))
+        .build()
+}
