@@ -13,6 +13,7 @@ use crate::fleet_ca::{CertificateError, FleetCa};
 use crate::local::first_token;
 use crate::repository::{OpenError, PublishError, Repository};
 use crate::storage::{Storage, StorageError};
+use crate::things::{Registry, RegistryError};
 use debian_formats::names::NameError;
 use debian_formats::openpgp::{Fingerprint, Keyring, OpenPgpError, SigningKey};
 use durable_files::{DurableError, Lock};
@@ -103,6 +104,9 @@ pub enum InitError {
     /// The first suite could not be published.
     #[error("suite {FIRST_SUITE}: {0}")]
     Suite(#[from] PublishError),
+    /// The things' tables could not be laid out.
+    #[error("thing groups: {0}")]
+    Things(String),
     /// The first suite's name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -111,6 +115,12 @@ pub enum InitError {
 impl From<AccessError> for InitError {
     fn from(error: AccessError) -> Self {
         Self::Token(error.to_string())
+    }
+}
+
+impl From<RegistryError> for InitError {
+    fn from(error: RegistryError) -> Self {
+        Self::Things(error.to_string())
     }
 }
 
@@ -204,6 +214,7 @@ async fn make_parts(
     repository.create_suite(&FIRST_SUITE.parse()?).await?;
     let (subject, detail) = (FIRST_SUITE.to_owned(), "public may read it".to_owned());
     audit.record(Entry { actor, action: "suite.create", subject, detail, outcome: Outcome::Done }).await;
+    Registry::open(database.clone(), Timestamp::now).await?;
     database.close().await;
     Ok(Initialised {
         admin_token,

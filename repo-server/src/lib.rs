@@ -1,6 +1,6 @@
 //! debfleet-server: the apt repository, its publishers and its fleet.
 //!
-//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`), each with its
+//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`, `things`), each with its
 //! decisions and its store. `http` calls the domains, never the reverse; every route stands in `http/router.rs`.
 
 mod access;
@@ -30,3 +30,5 @@ pub mod serve;
 pub mod sockets;
 mod storage;
 mod supervision;
+#[allow(dead_code, unused_imports, reason = "for policies, provisioning, shadows and the broker, which follow")]
+mod things;

@@ -19,6 +19,7 @@ use crate::repository::{OpenError, Repository};
 use crate::sockets::Inherited;
 use crate::storage::{Storage, StorageError};
 use crate::supervision;
+use crate::things::{Registry, RegistryError};
 use durable_files::{DurableError, Lock};
 use jiff::Timestamp;
 use std::io;
@@ -77,6 +78,9 @@ pub enum ServeError {
     /// Policies cannot be read.
     #[error("could not read what devices may do: {0}")]
     Policies(String),
+    /// Things cannot be read.
+    #[error("could not read the things: {0}")]
+    Registry(String),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -94,6 +98,12 @@ impl From<AccessError> for ServeError {
 impl From<PolicyError> for ServeError {
     fn from(error: PolicyError) -> Self {
         Self::Policies(error.to_string())
+    }
+}
+
+impl From<RegistryError> for ServeError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error.to_string())
     }
 }
 
@@ -136,10 +146,10 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
     let certificates = Arc::new(Certificates::new(database.clone(), audit.clone()));
     let authority = Arc::new(Authority::new(&dir));
+    let registry = Arc::new(Registry::open(database.clone(), Timestamp::now).await?);
     let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
-    let (_registry, registry_generation) = watch::channel(0);
-    let policies = Arc::new(Policies::open(database.clone(), registry_generation, Timestamp::now).await?);
+    let policies = Arc::new(Policies::open(database.clone(), registry.generation(), Timestamp::now).await?);
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
 
@@ -156,6 +166,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             audit: audit.clone(),
             certificates: certificates.clone(),
             authority: authority.clone(),
+            registry: registry.clone(),
             repeats: repeats.clone(),
             policies: policies.clone(),
             surface: surface(endpoint, bound),
@@ -175,7 +186,13 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let reloader = Reloader { source, started_with: settings, log, repository: repository.clone(), certificate };
     helpers.spawn(reload_on(hang_up, Arc::new(reloader)));
     helpers.spawn(async move {
-        tokio::join!(repository.maintain(), access.suites.keep_up(), certificates.tell_changes(), policies.keep_up());
+        tokio::join!(
+            repository.maintain(),
+            access.suites.keep_up(),
+            certificates.tell_changes(),
+            policies.keep_up(),
+            registry.keep_up()
+        );
     });
 
     supervision::ready();

@@ -42,6 +42,8 @@ const MAY_NOT_CONTAIN: [(&str, &str, &str); 23] = [
     ("repo-server/src/repeats.rs", "axum", "a domain knows nothing of HTTP"),
     ("repo-server/src/policies", "axum", "a domain knows nothing of HTTP"),
     ("repo-server/src/policies", "rmqtt", "a domain knows nothing of the broker"),
+    ("repo-server/src/things", "axum", "a domain knows nothing of HTTP"),
+    ("repo-server/src/things", "rmqtt", "a domain knows nothing of the broker"),
     ("repo-server/src/access/decision.rs", "sqlx", "who may do what is decided without a look at the database"),
     ("repo-server/src/access/throttle.rs", "Instant::now", "the throttle asks no clock; the time is passed in"),
 ];

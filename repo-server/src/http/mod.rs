@@ -9,6 +9,7 @@ mod debian;
 mod dput;
 mod exchange;
 mod file_body;
+mod groups;
 mod host;
 mod idempotency;
 mod imports;
@@ -30,6 +31,8 @@ mod router;
 mod state;
 mod static_file;
 mod suites;
+mod thing_types;
+mod things;
 mod tokens;
 mod unbroken;
 

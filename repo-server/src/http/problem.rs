@@ -7,6 +7,7 @@ use crate::database;
 use crate::policies::PolicyError;
 use crate::repository::{PublishError, StoreError};
 use crate::storage::StorageError;
+use crate::things::RegistryError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debian_formats::deb::DebProblem;
@@ -284,6 +285,27 @@ impl From<CertificatesError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Certificate refused", text)
             }
             E::Database(_) | E::Audit(_) | E::Status(_) | E::Kind(_) | E::Name(_) | E::Time(_) => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        use RegistryError as E;
+        let text = error.to_string();
+        match error {
+            error if error.is_full() => Self::disk_full(&error),
+            E::NoThing(_) | E::NoGroup(_) | E::NoType(_) | E::NoCertificate(_) => Self::not_found(text),
+            E::ThingExists(_) | E::GroupExists(_) | E::TypeExists(_) => {
+                Self::new(StatusCode::CONFLICT, "Exists already", text)
+            }
+            E::VersionConflict { .. } => Self::new(StatusCode::CONFLICT, "Version conflict", text),
+            E::InTheWay(_) => Self::new(StatusCode::CONFLICT, "In the way", text),
+            E::Impossible(_) | E::Property(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Not possible", text),
+            E::Query(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Query refused", text),
+            E::Random(_) | E::Database(_) | E::Audit(_) | E::Name(_) | E::Json(_) | E::Time(_) => {
                 Self::internal(&error)
             }
         }

@@ -3,8 +3,8 @@
 use super::problem::Problem;
 use super::state::{ServerState, Surface};
 use super::{
-    audit, body, certificates, debian, dput, idempotency, imports, openapi, operations, packages, policies, pool,
-    suites, tokens, unbroken,
+    audit, body, certificates, debian, dput, groups, idempotency, imports, openapi, operations, packages, policies,
+    pool, suites, thing_types, things, tokens, unbroken,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -48,15 +48,39 @@ fn api(state: ServerState) -> Router<ServerState> {
         .layer(DefaultBodyLimit::disable())
         .merge(lists())
         .merge(small_requests())
+        .merge(fleet())
         .layer(from_fn_with_state(state, idempotency::once))
         .layer(from_fn(unbroken::run))
 }
 
-/// Requests that name many packages.
+/// Requests that name many packages or things.
 fn lists() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/suites/{suite}/withdrawals", post(suites::withdraw_many))
+        .route("/api/v1/things", get(things::list).post(things::register))
         .layer(DefaultBodyLimit::max(LONGEST_LIST))
+}
+
+fn fleet() -> Router<ServerState> {
+    let thing = get(things::show).post(things::create).patch(things::update).delete(things::delete);
+    let group = get(groups::show).post(groups::create).patch(groups::update).delete(groups::delete);
+    Router::new()
+        .route("/api/v1/things/{thing}", thing)
+        .route("/api/v1/things/{thing}/thing-groups", get(things::groups))
+        .route("/api/v1/things/{thing}/principals", get(things::principals))
+        .route("/api/v1/things/{thing}/principals/{certificate}", put(things::attach).delete(things::detach))
+        .route("/api/v1/search/things", get(things::search))
+        .route("/api/v1/thing-groups", get(groups::list))
+        .route("/api/v1/thing-groups/{group}", group)
+        .route("/api/v1/thing-groups/{group}/things", get(groups::members))
+        .route("/api/v1/thing-groups/{group}/things/{thing}", put(groups::add).delete(groups::remove))
+        .route("/api/v1/thing-types", get(thing_types::list))
+        .route(
+            "/api/v1/thing-types/{type}",
+            get(thing_types::show).post(thing_types::create).delete(thing_types::delete),
+        )
+        .route("/api/v1/thing-types/{type}/deprecate", post(thing_types::deprecate))
+        .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }
 
 fn small_requests() -> Router<ServerState> {

@@ -8,6 +8,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::repeats::Repeats;
 use crate::repository::Repository;
+use crate::things::Registry;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) authority: Arc<Authority>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) repeats: Arc<Repeats>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) surface: Surface,

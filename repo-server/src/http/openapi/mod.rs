@@ -2,7 +2,7 @@
 
 mod page;
 
-use super::{audit, certificates, imports, packages, policies, suites, tokens};
+use super::{audit, certificates, groups, imports, packages, policies, suites, thing_types, things, tokens};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -61,6 +61,30 @@ use utoipa::{Modify, OpenApi};
         policies::attach_to_group,
         policies::detach_from_group,
         policies::test,
+        things::list,
+        things::register,
+        things::show,
+        things::create,
+        things::update,
+        things::delete,
+        things::search,
+        things::groups,
+        things::principals,
+        things::attach,
+        things::detach,
+        groups::list,
+        groups::show,
+        groups::create,
+        groups::update,
+        groups::delete,
+        groups::members,
+        groups::add,
+        groups::remove,
+        thing_types::list,
+        thing_types::show,
+        thing_types::create,
+        thing_types::deprecate,
+        thing_types::delete,
         document,
         read,
     ),
@@ -73,6 +97,9 @@ use utoipa::{Modify, OpenApi};
         (name = "certificates", description = "Who is a device, and who is no longer"),
         (name = "audit", description = "Who changed what"),
         (name = "policies", description = "What devices may do"),
+        (name = "things", description = "Devices, and what is known of them"),
+        (name = "thing groups", description = "Which things belong together"),
+        (name = "thing types", description = "What kinds of things there are"),
         (name = "document", description = "This description"),
     ),
     modifiers(&Common)
@@ -132,7 +159,7 @@ impl Modify for Common {
                     }
                 }
             }
-            for operation in [&mut item.put, &mut item.post, &mut item.delete].into_iter().flatten() {
+            for operation in [&mut item.put, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
                 complete(operation, true);
             }
         }

@@ -1,0 +1,122 @@
+//! Which certificates speak for which things.
+
+use super::error::RegistryError;
+use super::rows::need_thing;
+use super::{Registry, in_transaction, note, raise_generation};
+use crate::audit::Actor;
+use fleet_protocol::names::{CertificateId, ThingName};
+use jiff::Timestamp;
+use sqlx::AnyConnection;
+
+/// So many certificates may speak for a thing.
+const MOST_PRINCIPALS: i64 = 10;
+
+impl Registry {
+    /// Has a certificate speak for a thing; whether it did not before.
+    pub(crate) async fn attach(
+        &self,
+        thing: &ThingName,
+        certificate: &CertificateId,
+        actor: &Actor,
+    ) -> Result<bool, RegistryError> {
+        let now = self.now();
+        let generation =
+            in_transaction!(self, |transaction| attach(&mut transaction, thing, certificate, actor, now).await)?;
+        self.announce(generation);
+        Ok(generation.is_some())
+    }
+
+    /// Has a certificate speak for a thing no longer; whether it did before.
+    pub(crate) async fn detach(
+        &self,
+        thing: &ThingName,
+        certificate: &CertificateId,
+        actor: &Actor,
+    ) -> Result<bool, RegistryError> {
+        let now = self.now();
+        let generation =
+            in_transaction!(self, |transaction| detach(&mut transaction, thing, certificate, actor, now).await)?;
+        self.announce(generation);
+        Ok(generation.is_some())
+    }
+
+    /// The certificates that speak for a thing.
+    pub(crate) async fn principals_of(&self, thing: &ThingName) -> Result<Vec<CertificateId>, RegistryError> {
+        let mut connection = self.database.acquire().await?;
+        need_thing(&mut connection, thing).await?;
+        let ids: Vec<String> =
+            sqlx::query_scalar("SELECT certificate FROM thing_principals WHERE thing = $1 ORDER BY certificate")
+                .bind(thing.as_str())
+                .fetch_all(&mut *connection)
+                .await?;
+        ids.into_iter().map(|id| Ok(id.parse()?)).collect()
+    }
+
+    /// The things that a certificate speaks for, by name.
+    pub(crate) async fn things_of(&self, certificate: &CertificateId) -> Result<Vec<ThingName>, RegistryError> {
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT thing FROM thing_principals WHERE certificate = $1 ORDER BY thing")
+                .bind(certificate.as_str())
+                .fetch_all(&self.database)
+                .await?;
+        names.into_iter().map(|name| Ok(name.parse()?)).collect()
+    }
+}
+
+async fn attach(
+    transaction: &mut AnyConnection,
+    thing: &ThingName,
+    certificate: &CertificateId,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Option<i64>, RegistryError> {
+    need_thing(transaction, thing).await?;
+    let known: Option<String> = sqlx::query_scalar("SELECT id FROM certificates WHERE id = $1")
+        .bind(certificate.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if known.is_none() {
+        return Err(RegistryError::NoCertificate(certificate.clone()));
+    }
+    let attached = sqlx::query(
+        "INSERT INTO thing_principals (thing, certificate) VALUES ($1, $2) ON CONFLICT (thing, certificate) DO NOTHING",
+    )
+    .bind(thing.as_str())
+    .bind(certificate.as_str())
+    .execute(&mut *transaction)
+    .await?;
+    if attached.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM thing_principals WHERE thing = $1")
+        .bind(thing.as_str())
+        .fetch_one(&mut *transaction)
+        .await?;
+    if count > MOST_PRINCIPALS {
+        return Err(RegistryError::InTheWay(format!(
+            "{MOST_PRINCIPALS} certificates speak for the thing {thing} already, which is as many as may; detach one first"
+        )));
+    }
+    note(transaction, actor, "thing.attach", thing, certificate.to_string(), now).await?;
+    Ok(Some(raise_generation(transaction).await?))
+}
+
+async fn detach(
+    transaction: &mut AnyConnection,
+    thing: &ThingName,
+    certificate: &CertificateId,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<Option<i64>, RegistryError> {
+    need_thing(transaction, thing).await?;
+    let detached = sqlx::query("DELETE FROM thing_principals WHERE thing = $1 AND certificate = $2")
+        .bind(thing.as_str())
+        .bind(certificate.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    if detached.rows_affected() == 0 {
+        return Ok(None);
+    }
+    note(transaction, actor, "thing.detach", thing, certificate.to_string(), now).await?;
+    Ok(Some(raise_generation(transaction).await?))
+}
