@@ -17,8 +17,8 @@ use ureq::{Agent, Body, RequestBuilder};
 /// Where Debian's ca-certificates puts the roots that the system trusts.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 const TOKEN_VARIABLE: &str = "DEBFLEET_TOKEN";
-/// No answer of the server's API is longer.
-const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// No answer of the server's API is longer: five hundred things with all the attributes that they may have.
+const MAX_ANSWER_BYTES: u64 = 32 << 20;
 /// How often a request is sent whose connection breaks, and the pause before the next time.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -161,6 +161,23 @@ impl Server {
     /// Asks to set something.
     pub(crate) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
         self.answer(self.prepare(self.agent.put(self.url(path))).send_json(body))
+    }
+
+    /// Asks to change something.
+    pub(crate) fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.answer(self.prepare(self.agent.patch(self.url(path))).send_json(body))
+    }
+
+    /// Goes through a list page by page: `page` is given what the page before named as the next, first nothing.
+    pub(crate) fn pages(&self, mut page: impl FnMut(&str) -> Result<Option<String>>) -> Result<()> {
+        let mut after = String::new();
+        while let Some(next) = page(&after)? {
+            if next == after {
+                bail!("{} gave a page that leads nowhere; check that it is a debfleet-server", self.address);
+            }
+            after = next;
+        }
+        Ok(())
     }
 
     /// Asks to end something.
