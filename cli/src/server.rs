@@ -4,6 +4,7 @@ use crate::report::printable;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use fleet_protocol::publishing::{IDEMPOTENCY_KEY, IN_PROGRESS, PROBLEM_MEDIA_TYPE, Problem, REPOSITORY_PATH};
+use fleet_protocol::shadow::{ERROR_KIND, Rejected};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::net::IpAddr;
@@ -203,6 +204,7 @@ impl Server {
         let mut answer = answer.map_err(explain)?;
         let status = answer.status();
         let media_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let is_aws = answer.headers().contains_key(ERROR_KIND);
         let is_problem = media_type.is_some_and(|value| value.starts_with(PROBLEM_MEDIA_TYPE));
         let text = answer
             .body_mut()
@@ -216,7 +218,12 @@ impl Server {
                 .context("its answer is not the one of a debfleet-server; check the URL");
         }
         let problem = serde_json::from_str::<Problem>(&text).ok().filter(|_| is_problem);
+        let rejected = serde_json::from_str::<Rejected>(&text).ok().filter(|_| is_aws);
         let words = match problem {
+            None if rejected.is_some() => {
+                let message = rejected.map(|rejected| rejected.message).unwrap_or_default();
+                format!("{} ({})", printable(&message), status.as_u16())
+            }
             Some(Problem { title, detail, .. }) => {
                 format!("{} ({}): {}", printable(&title), status.as_u16(), printable(&detail))
             }

@@ -11,6 +11,7 @@ pub mod policies;
 pub mod policy;
 pub mod provisioning;
 pub mod publishing;
+pub mod shadow;
 pub mod suites;
 pub mod things;
 pub mod update_document;

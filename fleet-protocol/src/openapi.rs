@@ -104,3 +104,34 @@ pub fn expected_version() -> Object {
         .maximum(Some(9_007_199_254_740_991u64))
         .build()
 }
+
+/// The name of a named shadow. Of those that begin with `$` there is only `$package`.
+#[derive(ToSchema)]
+#[schema(pattern = "^[$A-Za-z0-9:_-]{1,64}$", example = "network")]
+pub struct ShadowName(pub String);
+
+/// A change of a shadow. Whatever else it says is ignored.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct ShadowUpdate {
+    /// What is changed; null removes everything.
+    #[schema(required = true)]
+    pub state: Option<ShadowSections>,
+    /// The version that the shadow must have.
+    pub version: Option<u64>,
+    /// To be found again in the answer: up to 64 bytes.
+    #[schema(pattern = "^[ -~]{0,64}$")]
+    pub client_token: Option<String>,
+}
+
+/// What is changed in the sections of a shadow: members are merged, null removes, arrays hold no null.
+#[derive(ToSchema, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowSections {
+    /// What is desired.
+    #[schema(value_type = Option<Object>)]
+    pub desired: Option<serde_json::Value>,
+    /// What is reported.
+    #[schema(value_type = Option<Object>)]
+    pub reported: Option<serde_json::Value>,
+}

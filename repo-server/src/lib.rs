@@ -1,6 +1,6 @@
 //! debfleet-server: the apt repository, its publishers and its fleet.
 //!
-//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`, `things`), each with its
+//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`, `things`, `shadows`), each with its
 //! decisions and its store. `http` calls the domains, never the reverse; every route stands in `http/router.rs`.
 
 mod access;
@@ -21,12 +21,15 @@ pub mod logging;
 #[allow(dead_code, reason = "for the broker and the domains that it carries, which follow")]
 mod messaging;
 mod metrics;
+#[allow(dead_code, reason = "for the broker, which follows")]
+mod mqtt;
 mod policies;
 pub mod proxies;
 mod reload;
 mod repeats;
 mod repository;
 pub mod serve;
+mod shadows;
 pub mod sockets;
 mod storage;
 mod supervision;

@@ -11,11 +11,13 @@ use crate::fleet_ca::{Authority, CertificateError};
 use crate::http::listener::{self, ListenError, TlsError};
 use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
 use crate::logging::LogControl;
+use crate::messaging::{Nowhere, Outbox};
 use crate::metrics::Metrics;
 use crate::policies::{Policies, PolicyError};
 use crate::reload::Reloader;
 use crate::repeats::Repeats;
 use crate::repository::{OpenError, Repository};
+use crate::shadows::Shadows;
 use crate::sockets::Inherited;
 use crate::storage::{Storage, StorageError};
 use crate::supervision;
@@ -150,6 +152,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
     let policies = Arc::new(Policies::open(database.clone(), registry.generation(), Timestamp::now).await?);
+    let shadows = Arc::new(Shadows::new(database.clone(), audit.clone(), Timestamp::now));
+    let outbox: Arc<dyn Outbox> = Arc::new(Nowhere);
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
 
@@ -169,6 +173,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             registry: registry.clone(),
             repeats: repeats.clone(),
             policies: policies.clone(),
+            shadows: shadows.clone(),
+            outbox: outbox.clone(),
             surface: surface(endpoint, bound),
             redirect: settings.backends.redirect,
             metrics: metrics.clone(),

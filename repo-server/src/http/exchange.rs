@@ -100,7 +100,7 @@ fn route_of(path: &str) -> &'static str {
         "pool"
     } else if below("/debian/") {
         "repository"
-    } else if below("/api/") || below("/upload/") {
+    } else if below("/api/") || below("/upload/") || below("/things/") {
         "api"
     } else if matches!(path, "/healthz" | "/readyz" | "/metrics") {
         "operations"
@@ -276,6 +276,7 @@ mod tests {
             ("/debian/stable.sources", "repository"),
             ("/api/v1/suites/stable/packages", "api"),
             ("/upload/stable/hi_1_all.deb", "api"),
+            ("/things/lamp-1/shadow", "api"),
             ("/metrics", "operations"),
             ("/wp-login.php", "other"),
         ] {

@@ -28,6 +28,8 @@ mod ranges;
 mod reader;
 mod remote_body;
 mod router;
+mod service_error;
+mod shadows;
 mod state;
 mod static_file;
 mod suites;

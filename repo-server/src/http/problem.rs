@@ -1,4 +1,5 @@
-//! The one place where errors become a status and problem details (RFC 9457).
+//! The one place where errors become a status and problem details (RFC 9457). On AWS's paths they are told in AWS's form:
+//! `service_error`.
 
 use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
 use crate::audit::AuditError;
@@ -173,6 +174,11 @@ impl Problem {
     /// The kind of problem, one of few.
     pub(super) fn title(&self) -> &'static str {
         self.title
+    }
+
+    /// What another form of error is made of.
+    pub(super) fn into_parts(self) -> (StatusCode, String, Option<(HeaderName, HeaderValue)>) {
+        (self.status, self.detail, self.header)
     }
 
     /// What to log when it is the client's to mend; the server's own failures are logged where they are met.

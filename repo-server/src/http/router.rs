@@ -1,10 +1,11 @@
 //! Every route of the server, on one page.
 
 use super::problem::Problem;
+use super::service_error::ServiceError;
 use super::state::{ServerState, Surface};
 use super::{
     audit, body, certificates, debian, dput, groups, idempotency, imports, openapi, operations, packages, policies,
-    pool, suites, thing_types, things, tokens, unbroken,
+    pool, shadows, suites, thing_types, things, tokens, unbroken,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -28,7 +29,8 @@ pub(crate) fn router(state: ServerState) -> Router {
         Surface::Whole => repository.merge(api(state.clone())),
         Surface::Repository => repository
             .route("/api/{*path}", any(body::refuse_without_tls))
-            .route("/upload/{*path}", any(body::refuse_without_tls)),
+            .route("/upload/{*path}", any(body::refuse_without_tls))
+            .route("/things/{*path}", any(body::refuse_without_tls)),
         Surface::Operations => Router::new().route("/metrics", get(operations::metrics)),
     };
     shown
@@ -50,7 +52,17 @@ fn api(state: ServerState) -> Router<ServerState> {
         .merge(small_requests())
         .merge(fleet())
         .layer(from_fn_with_state(state, idempotency::once))
+        .merge(aws())
         .layer(from_fn(unbroken::run))
+}
+
+/// With AWS's paths, shapes and errors: what AWS's clients ask.
+fn aws() -> Router<ServerState> {
+    Router::new()
+        .route("/things/{thing}/shadow", get(shadows::get).post(shadows::update).delete(shadows::delete))
+        .route("/api/things/shadow/ListNamedShadowsForThing/{thing}", get(shadows::names))
+        .method_not_allowed_fallback(ServiceError::method_not_allowed)
+        .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }
 
 /// Requests that name many packages or things.

@@ -4,10 +4,12 @@ use crate::access::Access;
 use crate::audit::Audit;
 use crate::certificates::Certificates;
 use crate::fleet_ca::Authority;
+use crate::messaging::Outbox;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::repeats::Repeats;
 use crate::repository::Repository;
+use crate::shadows::Shadows;
 use crate::things::Registry;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -41,6 +43,9 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) repeats: Arc<Repeats>,
     pub(crate) policies: Arc<Policies>,
+    pub(crate) shadows: Arc<Shadows>,
+    /// Where what changes here is told over MQTT.
+    pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) surface: Surface,
     /// Whether clients are sent to the storage for packages.
     pub(crate) redirect: bool,

@@ -36,3 +36,10 @@ pub(crate) trait Outbox: Send + Sync {
     /// Sends it, in the order of the calls. A message without an asking client goes to the subscribers.
     fn send(&self, message: Outgoing);
 }
+
+/// Of a server without a broker: nobody can have subscribed.
+pub(crate) struct Nowhere;
+
+impl Outbox for Nowhere {
+    fn send(&self, _message: Outgoing) {}
+}

@@ -112,13 +112,18 @@ fn every_route_is_in_the_document_and_everything_in_the_document_is_a_route() {
         let address = path.replace("{suite}", "stable").replace("{package}", "hi").replace("{id}", "0");
         let address = address.replace("{policy}", "standard").replace("{version}", "1");
         let address = address.replace("{certificate}", &"0".repeat(64)).replace("{group}", "verified");
+        let address = address.replace("{thing}", "lamp-1");
         for method in ["get", "put", "post", "delete", "patch"] {
             let request = ureq::http::Request::builder().method(method.to_uppercase().as_str());
             let request = request.uri(server.url(&address)).body(()).unwrap();
             let agent = ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true);
             let answer = Answer::of(agent.build().new_agent().run(request));
             let Some(operation) = item.get(method) else {
-                assert_eq!(answer.problem().status, 405, "{method} {path}");
+                assert_eq!(answer.status, 405, "{method} {path}");
+                // AWS's paths have AWS's form of errors.
+                if path.starts_with("/api/v1") {
+                    answer.problem();
+                }
                 let allowed = answer.header("allow").to_lowercase();
                 let allowed: BTreeSet<&str> = allowed.split(',').filter(|method| *method != "head").collect();
                 assert_eq!(allowed, item.keys().map(String::as_str).collect(), "{method} {path}");
@@ -131,7 +136,8 @@ fn every_route_is_in_the_document_and_everything_in_the_document_is_a_route() {
         }
     }
     let router = include_str!("../../src/http/router.rs");
-    let routed: BTreeSet<&str> = router.split('"').filter(|text| text.starts_with("/api/v1")).collect();
+    let is_operation = |text: &&str| text.starts_with("/api/v1") || text.contains("{thing}");
+    let routed: BTreeSet<&str> = router.split('"').filter(is_operation).collect();
     assert_eq!(routed, documented.keys().map(String::as_str).collect());
 }
 

@@ -20,6 +20,9 @@ fn whatever_is_asked_the_server_answers_as_its_document_says() {
         let deb = hi("1.3.0-1").signed_by(&site.package_key);
         server.try_publish(suite, &site.token, &deb).unwrap().published();
     }
+    site.change_database(
+        "INSERT INTO things (name, id, attributes, version, created_at) VALUES ('lamp-1', 'a1', '{}', 1, 0)",
+    );
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [
         ("hooks.py", include_str!("schemathesis/hooks.py")),

@@ -22,6 +22,7 @@ mod reading;
 mod repeats;
 mod running;
 mod schemas;
+mod shadows;
 mod sharing;
 mod shutdown;
 mod slow_readers;

@@ -4,6 +4,7 @@ mod change;
 mod import;
 mod list;
 mod principals;
+mod shadow;
 mod show;
 mod thing_type;
 
@@ -34,6 +35,7 @@ enum ThingCommand {
     Attach(principals::Attach),
     Detach(principals::Detach),
     Type(thing_type::Arguments),
+    Shadow(shadow::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -47,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ThingCommand::Import(arguments) => import::run(arguments),
         ThingCommand::Attach(arguments) => principals::attach(arguments),
         ThingCommand::Detach(arguments) => principals::detach(arguments),
+        ThingCommand::Shadow(arguments) => shadow::run(arguments),
         ThingCommand::Type(arguments) => thing_type::run(arguments),
     }
 }

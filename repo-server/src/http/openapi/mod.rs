@@ -2,11 +2,13 @@
 
 mod page;
 
-use super::{audit, certificates, groups, imports, packages, policies, suites, thing_types, things, tokens};
+use super::{audit, certificates, groups, imports, packages, policies, shadows, suites, thing_types, things, tokens};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use fleet_protocol::openapi::{ShadowName, ThingName};
 use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem};
+use fleet_protocol::shadow::Rejected;
 use std::sync::LazyLock;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Type};
@@ -19,7 +21,7 @@ use utoipa::{Modify, OpenApi};
     info(
         title = "debfleet",
         description = "What `debfleet` asks a debfleet-server, and what anybody else may ask it. Times are RFC 3339. \
-                       Every error is `application/problem+json` (RFC 9457), and a refused change changes nothing. \
+                       Every error is `application/problem+json` (RFC 9457), but AWS's on AWS's paths, and a refused change changes nothing. \
                        Each role may do what those below it may: admin, operator, publisher, viewer; a token of the \
                        last two may be limited to some suites. The answer's `X-Request-Id` stands in the server's log, too.",
     ),
@@ -42,6 +44,10 @@ use utoipa::{Modify, OpenApi};
         tokens::list,
         tokens::create,
         tokens::revoke,
+        shadows::get,
+        shadows::update,
+        shadows::delete,
+        shadows::names,
         audit::read,
         certificates::list,
         certificates::register,
@@ -88,13 +94,14 @@ use utoipa::{Modify, OpenApi};
         document,
         read,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, Rejected, ShadowName, ThingName)),
     tags(
         (name = "suites", description = "Which suites there are, and who may read them"),
         (name = "packages", description = "What suites hold"),
         (name = "snapshots", description = "Suites as they were"),
         (name = "tokens", description = "Who may do what"),
         (name = "certificates", description = "Who is a device, and who is no longer"),
+        (name = "shadows", description = "What things reported, and what is desired of them: AWS IoT's device shadows, with its paths, shapes and errors"),
         (name = "audit", description = "Who changed what"),
         (name = "policies", description = "What devices may do"),
         (name = "things", description = "Devices, and what is known of them"),
@@ -145,7 +152,8 @@ impl Modify for Common {
             for operation in reading.into_iter().flatten() {
                 complete(operation, false);
             }
-            for operation in item.post.iter_mut().filter(|operation| !is_of(operation, "tokens")) {
+            for operation in item.post.iter_mut().filter(|operation| !is_of(operation, "tokens") && !is_aws(operation))
+            {
                 let parameters = operation.parameters.get_or_insert_default();
                 parameters.push(RefOr::T(idempotency_key()));
                 for (status, description) in REPEATED {
@@ -189,7 +197,13 @@ fn is_of(operation: &Operation, wanted: &str) -> bool {
     operation.tags.iter().flatten().any(|tag| tag == wanted)
 }
 
+/// Whether it is one of AWS's operations, whose errors have AWS's form.
+fn is_aws(operation: &Operation) -> bool {
+    is_of(operation, "shadows")
+}
+
 fn complete(operation: &mut Operation, changes: bool) {
+    let is_aws = is_aws(operation);
     let is_open = is_of(operation, "document");
     let has_json = match &operation.request_body {
         Some(RefOr::T(body)) => body.content.contains_key("application/json"),
@@ -234,8 +248,10 @@ fn complete(operation: &mut Operation, changes: bool) {
     for (status, response) in responses {
         let RefOr::T(response) = response else { continue };
         if status.as_str() >= "400" && response.content.is_empty() {
-            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-            response.content.insert(PROBLEM_MEDIA_TYPE.to_owned(), RefOr::T(problem));
+            let (form, media_type) =
+                if is_aws { ("Rejected", "application/json") } else { ("Problem", PROBLEM_MEDIA_TYPE) };
+            let problem = Content::new(Some(Ref::from_schema_name(form)));
+            response.content.insert(media_type.to_owned(), RefOr::T(problem));
         }
         let header = match status.as_str() {
             "401" => Some(("WWW-Authenticate", "How to say who asks", Type::String)),

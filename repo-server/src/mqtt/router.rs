@@ -1,0 +1,37 @@
+//! Every reserved topic that the server answers, on one page.
+
+use super::shadows;
+use crate::messaging::{Outgoing, Sender};
+use crate::shadows::Shadows;
+use fleet_protocol::shadow::{ShadowTopic, ShadowTopicKind};
+use std::sync::Arc;
+
+/// What topics begin with that are the service's own, as on AWS IoT.
+const RESERVED: &str = "$aws/";
+
+/// The domains that answer.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) shadows: Arc<Shadows>,
+}
+
+impl Services {
+    /// What is said to a client's message, in this order. Its policy allowed it to publish on this topic. None: the topic is
+    /// not one of the service's own, so that the message is for whoever subscribed.
+    ///
+    /// A message on a reserved topic goes no further, whatever it is: nobody but the server says what only the server
+    /// can know.
+    pub(crate) async fn answer(&self, from: &Sender, topic: &str, payload: &[u8]) -> Option<Vec<Outgoing>> {
+        if !topic.starts_with(RESERVED) {
+            return None;
+        }
+        if let Ok(ShadowTopic { shadow, kind: ShadowTopicKind::Request(operation) }) = topic.parse() {
+            return Some(shadows::answer(&self.shadows, &shadow, operation, payload).await);
+        }
+        tracing::debug!(topic, client = from.client_id, "a message on a reserved topic that answers nothing");
+        Some(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests;
