@@ -27,3 +27,4 @@ mod sharing;
 mod shutdown;
 mod slow_readers;
 mod suites;
+mod things;

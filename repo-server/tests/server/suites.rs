@@ -31,6 +31,11 @@ impl Server {
         }
     }
 
+    pub(crate) fn ask_to_patch(&self, path: &str, body: Value) -> Answer {
+        let request = agent().patch(self.url(path)).header("Authorization", format!("Bearer {}", self.token));
+        Answer::of(request.content_type("application/json").send(body.to_string()))
+    }
+
     fn new_suite(&self, name: &str) -> u16 {
         self.ask("POST", SUITES_PATH, Some(json!({ "name": name }))).status
     }
