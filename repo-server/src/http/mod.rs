@@ -6,6 +6,7 @@ mod body;
 mod caller;
 mod certificates;
 mod debian;
+mod device;
 mod dput;
 mod exchange;
 mod file_body;

@@ -1,7 +1,8 @@
 //! `/things/THING/shadow` and `/api/things/shadow/ListNamedShadowsForThing/THING`: shadows over REST, with AWS's paths and
 //! shapes.
 
-use super::caller::Caller;
+use super::caller::{Caller, bearer_token};
+use super::device;
 use super::json::{Asked, BODY_TIME};
 use super::problem::Problem;
 use super::service_error::ServiceError;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use fleet_protocol::names::{ShadowName, ThingName};
 use fleet_protocol::openapi::{ShadowName as ShadowNameText, ShadowUpdate, ThingName as ThingNameText};
+use fleet_protocol::policy;
 use fleet_protocol::shadow::{NamedShadows, Operation, Rejected, ShadowId};
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -41,7 +43,7 @@ struct ShadowQuery {
     responses((status = 200, description = "The shadow", body = Object), (status = 404, description = "There is no such thing or shadow", body = Rejected))
 )]
 pub(super) async fn get(State(state): State<ServerState>, request: Request) -> Result<Response, ServiceError> {
-    carry_out(&state, request, Operation::Get, Action::ReadFleet).await
+    carry_out(&state, request, Operation::Get, policy::Action::GetThingShadow).await
 }
 
 /// Change a thing's shadow, or make it.
@@ -62,7 +64,7 @@ pub(super) async fn get(State(state): State<ServerState>, request: Request) -> R
     )
 )]
 pub(super) async fn update(State(state): State<ServerState>, request: Request) -> Result<Response, ServiceError> {
-    carry_out(&state, request, Operation::Update, Action::ManageFleet).await
+    carry_out(&state, request, Operation::Update, policy::Action::UpdateThingShadow).await
 }
 
 /// Delete a thing's shadow.
@@ -78,21 +80,21 @@ pub(super) async fn update(State(state): State<ServerState>, request: Request) -
     responses((status = 200, description = "The deleted shadow's version", body = Object), (status = 404, description = "There is no such thing or shadow", body = Rejected))
 )]
 pub(super) async fn delete(State(state): State<ServerState>, request: Request) -> Result<Response, ServiceError> {
-    carry_out(&state, request, Operation::Delete, Action::ManageFleet).await
+    carry_out(&state, request, Operation::Delete, policy::Action::DeleteThingShadow).await
 }
 
 async fn carry_out(
     state: &ServerState,
     request: Request,
     operation: Operation,
-    action: Action<'_>,
+    action: policy::Action,
 ) -> Result<Response, ServiceError> {
     let (mut head, body) = request.into_parts();
     let thing = thing_of(&mut head, state).await?;
-    let by = admit(&mut head, state, action, &thing).await?;
     let Asked(ShadowQuery { name }) = Asked::from_request_parts(&mut head, state).await?;
     let name = name.map(|name| name.parse::<ShadowName>()).transpose();
     let shadow = ShadowId { thing, name: name.map_err(|error| ServiceError::bad_request(error.to_string()))? };
+    let by = admit(&mut head, state, action, &shadow).await?;
     let payload = match operation {
         Operation::Update => read(Request::from_parts(head, body), state).await?,
         Operation::Get | Operation::Delete => Bytes::new(),
@@ -101,6 +103,7 @@ async fn carry_out(
         Ok(done) => {
             let answer = done.accepted.clone();
             if operation != Operation::Get {
+                state.registry.shadow_changed(&shadow.thing).await;
                 done.into_messages(&shadow, operation).into_iter().for_each(|message| state.outbox.send(message));
             }
             Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], answer)
@@ -136,7 +139,8 @@ pub(super) async fn names(
 ) -> Result<axum::Json<NamedShadows>, ServiceError> {
     let (mut head, _) = request.into_parts();
     let thing = thing_of(&mut head, &state).await?;
-    admit(&mut head, &state, Action::ReadFleet, &thing).await?;
+    let shadow = ShadowId { thing, name: None };
+    admit(&mut head, &state, policy::Action::ListNamedShadowsForThing, &shadow).await?;
     let Asked(NamesQuery { page_size, next_token }) = Asked::from_request_parts(&mut head, &state).await?;
     let limit = page_size.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
@@ -144,7 +148,6 @@ pub(super) async fn names(
     }
     let after = next_token.map(|token| token.parse::<ShadowName>()).transpose();
     let after = after.map_err(|_| ServiceError::bad_request("nextToken is not the last page's nextToken"))?;
-    let shadow = ShadowId { thing, name: None };
     let names = state.shadows.names(&shadow.thing, limit, after.as_ref().map_or("", ShadowName::as_str)).await;
     names.map(axum::Json).map_err(|error| state.shadows.rejected(&shadow, b"", &error).into())
 }
@@ -156,15 +159,22 @@ async fn thing_of(head: &mut Parts, state: &ServerState) -> Result<ThingName, Se
     thing.parse().map_err(|error: fleet_protocol::names::NameError| ServiceError::bad_request(error.to_string()))
 }
 
-/// Goes on only for whoever may do it, and says which person that is.
+/// Goes on only for whoever may do it: a person by their token's role, a device by its policies; and says which person
+/// that is.
 async fn admit(
     head: &mut Parts,
     state: &ServerState,
-    action: Action<'_>,
-    _thing: &ThingName,
+    action: policy::Action,
+    shadow: &ShadowId,
 ) -> Result<Option<Actor>, ServiceError> {
+    // What else AWS's clients sign with is theirs.
+    if bearer_token(&head.headers).is_none() {
+        device::require(head, state, &shadow.thing, action, &shadow.label()).await?;
+        return Ok(None);
+    }
+    let changes = matches!(action, policy::Action::UpdateThingShadow | policy::Action::DeleteThingShadow);
     let caller = Caller::from_request_parts(head, state).await?;
-    caller.require(action)?;
+    caller.require(if changes { Action::ManageFleet } else { Action::ReadFleet })?;
     Ok(Some(caller.actor()))
 }
 

@@ -3,6 +3,7 @@
 use super::shadows;
 use crate::messaging::{Outgoing, Sender};
 use crate::shadows::Shadows;
+use crate::things::Registry;
 use fleet_protocol::shadow::{ShadowTopic, ShadowTopicKind};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ const RESERVED: &str = "$aws/";
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) shadows: Arc<Shadows>,
+    pub(crate) registry: Arc<Registry>,
 }
 
 impl Services {
@@ -26,7 +28,7 @@ impl Services {
             return None;
         }
         if let Ok(ShadowTopic { shadow, kind: ShadowTopicKind::Request(operation) }) = topic.parse() {
-            return Some(shadows::answer(&self.shadows, &shadow, operation, payload).await);
+            return Some(shadows::answer(self, &shadow, operation, payload).await);
         }
         tracing::debug!(topic, client = from.client_id, "a message on a reserved topic that answers nothing");
         Some(Vec::new())

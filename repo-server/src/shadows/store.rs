@@ -1,7 +1,6 @@
 //! Shadows in the database. A change is one statement that counts only if the shadow still has the version that was read;
 //! whoever lost a race reads again.
 
-use super::changes::Changes;
 use super::error::ShadowError;
 use super::turns::Turns;
 use crate::audit::{Actor, Audit, Entry};
@@ -15,7 +14,6 @@ use jiff::Timestamp;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Row as _};
-use std::sync::Arc;
 
 /// How often a change is tried that other processes overtook.
 const ATTEMPTS: usize = 32;
@@ -30,19 +28,12 @@ pub(crate) struct Shadows {
     database: AnyPool,
     audit: Audit,
     clock: fn() -> Timestamp,
-    changes: Arc<Changes>,
     turns: Turns,
 }
 
 impl Shadows {
     pub(crate) fn new(database: AnyPool, audit: Audit, clock: fn() -> Timestamp) -> Self {
-        Self { database, audit, clock, changes: Arc::default(), turns: Turns::default() }
-    }
-
-    /// The things whose shadows change from now on.
-    #[allow(dead_code, reason = "for dynamic groups, which follow")]
-    pub(crate) fn changes(&self) -> Arc<Changes> {
-        self.changes.clone()
+        Self { database, audit, clock, turns: Turns::default() }
     }
 
     /// Seconds since the epoch.
@@ -76,7 +67,6 @@ impl Shadows {
             };
             let entry = by.map(|actor| entry(actor, "shadow.update", shadow, &update.after));
             if self.note_and_write(written, entry).await? {
-                self.changes.add(&shadow.thing);
                 return Ok(update);
             }
         }
@@ -98,7 +88,6 @@ impl Shadows {
             let written = write(shadow, &before, &after, now)?;
             let entry = by.map(|actor| entry(actor, "shadow.delete", shadow, &after));
             if self.note_and_write(written, entry).await? {
-                self.changes.add(&shadow.thing);
                 return Ok(deleted);
             }
         }
@@ -183,7 +172,6 @@ impl Shadows {
     }
 }
 
-#[allow(dead_code, reason = "for the deletion of things, which follows")]
 /// Forgets all shadows of a thing that is deleted, within whatever transaction the connection is in.
 pub(crate) async fn forget(connection: &mut AnyConnection, thing: &ThingName) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM shadows WHERE thing = $1").bind(thing.as_str()).execute(connection).await?;

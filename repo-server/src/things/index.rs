@@ -39,6 +39,13 @@ impl Registry {
         Ok(())
     }
 
+    /// The same for whoever changed the shadow: the change stands, and what is missed here is mended later.
+    pub(crate) async fn shadow_changed(&self, thing: &ThingName) {
+        if let Err(error) = self.refresh(thing).await {
+            tracing::warn!(%error, %thing, "the index of things does not know of a changed shadow yet");
+        }
+    }
+
     fn take_waiting(&self) -> BTreeSet<ThingName> {
         let mut waiting = self.waiting();
         let rest = waiting.iter().nth(AT_ONCE).cloned().map(|first| waiting.split_off(&first)).unwrap_or_default();

@@ -5,6 +5,7 @@ use super::index::{self, Known};
 use super::rows::{find_thing, need_thing, need_type, stored_version, thing_of_row};
 use super::{Registry, in_transaction, new_id, note, raise_generation};
 use crate::audit::Actor;
+use crate::shadows;
 use fleet_protocol::names::{ThingName, ThingTypeName};
 use fleet_protocol::things::{Attributes, NewThing, Thing, ThingChange, ThingPage};
 use jiff::Timestamp;
@@ -170,6 +171,7 @@ async fn delete(
     ] {
         sqlx::query(sql).bind(name.as_str()).execute(&mut *transaction).await?;
     }
+    shadows::forget(transaction, name).await?;
     note(transaction, actor, "thing.delete", name, detail_of(&thing)?, now).await?;
     Ok(thing)
 }

@@ -10,13 +10,13 @@ const INRELEASE: &str = "/debian/dists/stable/InRelease";
 const METRICS: [&str; 4] = ["--https", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
 
 /// A device's certificate and key.
-struct Identity {
-    pem: String,
-    key: String,
+pub(crate) struct Identity {
+    pub(crate) pem: String,
+    pub(crate) key: String,
 }
 
 impl Site {
-    fn certify(&self, name: &str, serial: &[u8]) -> Identity {
+    pub(crate) fn certify(&self, name: &str, serial: &[u8]) -> Identity {
         let read = |path: &str| std::fs::read_to_string(self.data.join(path)).unwrap();
         let ca_key = KeyPair::from_pem(&read("keys/fleet-ca.key")).unwrap();
         let issuer = Issuer::from_ca_cert_pem(&read("fleet-ca.pem"), ca_key).unwrap();
@@ -28,7 +28,7 @@ impl Site {
         Identity { pem: params.signed_by(&key, &issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.data.with_file_name(name);
         durable_files::replace(&path, content.as_bytes(), 0o600).unwrap();
         path
@@ -39,14 +39,14 @@ impl Site {
     }
 
     #[track_caller]
-    fn revoke(&self, certificate: &Path) -> String {
+    pub(crate) fn revoke(&self, certificate: &Path) -> String {
         let output = self.certificate(&["revoke", certificate.to_str().unwrap()]);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// A client that shows this certificate, and keeps its connection.
-    fn device(&self, identity: &Identity) -> ureq::Agent {
+    pub(crate) fn device(&self, identity: &Identity) -> ureq::Agent {
         let ca = std::fs::read_to_string(self.data.join("fleet-ca.pem")).unwrap();
         let chain = [Certificate::from_pem(identity.pem.as_bytes()).unwrap().to_owned()];
         let key = PrivateKey::from_pem(identity.key.as_bytes()).unwrap();

@@ -7,6 +7,7 @@ use fleet_protocol::audit::AuditPage;
 use fleet_protocol::shadow::{Deleted, ERROR_KIND, NamedShadows, Rejected};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 const SHADOW: &str = "/things/lamp-1/shadow";
@@ -222,4 +223,75 @@ fn of_two_who_write_one_version_one_is_told_of_the_conflict_and_no_free_update_i
     });
     let won = statuses.iter().filter(|status| **status == 200).count();
     assert!(won == 1 && statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
+}
+
+#[test]
+fn amazons_own_client_works_for_a_device_with_its_certificate_and_for_no_other_thing() {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/moto/bin/python");
+    assert!(python.exists(), "{} is missing; `cargo xtask test` installs it", python.display());
+    let site = Site::with_lamp();
+    site.change_database(
+        "INSERT INTO things (name, id, attributes, version, created_at) VALUES ('lamp-1-neighbour', 'a2', '{}', 1, 0)",
+    );
+    let identity = site.certify("lamp-1", &[0x5b, 0x3c]);
+    let files = [("lamp-1.pem", &identity.pem), ("lamp-1.key", &identity.key)];
+    let [certificate, key] = files.map(|(name, text)| site.file(name, text));
+    let server = site.start_with(&["--https", "127.0.0.1:0"]);
+    let device = site.device(&identity);
+    let get = || Answer::of(device.get(server.url(SHADOW)).call());
+    assert_eq!((get().status, get().shadow_rejected().0.as_str()), (403, "ForbiddenException"), "not registered");
+
+    let admin = |method: &str, path: &str, body: Value| {
+        let request = ureq::http::Request::builder().method(method).uri(server.url(path));
+        let request = request.header("Authorization", format!("Bearer {}", site.token));
+        let answer =
+            Answer::of(device.run(request.header("Content-Type", "application/json").body(body.to_string()).unwrap()));
+        assert!([200, 201].contains(&answer.status), "{method} {path}: {}", answer.text());
+        serde_json::from_slice::<Value>(&answer.body).unwrap()
+    };
+    let registered = admin("POST", "/api/v1/certificates", json!({ "certificatePem": identity.pem }));
+    let id = registered["certificateId"].as_str().unwrap();
+    assert_eq!(get().status, 403, "it speaks for nothing");
+    admin("PUT", &format!("/api/v1/things/lamp-1/principals/{id}"), json!({}));
+    assert_eq!(get().status, 403, "no policy allows it");
+    admin("PUT", &format!("/api/v1/policies/standard/certificates/{id}"), json!({}));
+    assert_eq!(get().status, 404, "now it may ask, and there is none");
+    let mut client = Command::new(python);
+    client.arg("-c").arg(include_str!("shadows/data_plane.py")).arg(&server.bases[0]);
+    let told = client.arg(site.data.join("fleet-ca.pem")).args([&certificate, &key]).arg("lamp-1").output().unwrap();
+    assert!(told.status.success() && told.stdout == b"done\n", "{}", String::from_utf8_lossy(&told.stderr));
+
+    let log = admin("GET", "/api/v1/audit", json!({})).to_string();
+    assert!(!log.contains("shadow.update"), "what devices do is not in the log of what people do: {log}");
+    site.revoke(&certificate);
+    assert_eq!((get().status, get().shadow_rejected().0.as_str()), (401, "UnauthorizedException"));
+}
+
+#[test]
+fn a_dynamic_group_has_the_things_whose_shadow_is_as_it_asks() {
+    let site = Site::with_lamp();
+    let server = site.start();
+    let group = "/api/v1/thing-groups/outdated";
+    let query = json!({"queryString": "shadow.name.$package.reported.hi.version:1.2.0-1"}).to_string();
+    let made = agent().post(server.url(group)).header("Authorization", format!("Bearer {}", site.token));
+    let made = Answer::of(made.content_type("application/json").send(query));
+    assert_eq!(made.status, 201, "{}", made.text());
+    let members = || {
+        let answer = server.ask_shadow("GET", &format!("{group}/things"), "").shadow_accepted();
+        answer["things"].as_array().unwrap().len()
+    };
+    let shadow = format!("{SHADOW}?name=$package");
+    for (version, expected) in [("1.2.0-1", 1), ("1.3.0-1", 0), ("1.2.0-1", 1)] {
+        let body = json!({"state": {"reported": {"hi": {"version": version}}}}).to_string();
+        server.ask_shadow("POST", &shadow, &body).shadow_accepted();
+        assert_eq!(members(), expected, "{version}");
+    }
+    server.ask_shadow("DELETE", &shadow, "").shadow_accepted();
+    assert_eq!(members(), 0, "without a shadow");
+    server.ask_shadow("POST", SHADOW, r#"{"state":{"reported":{"on":true}}}"#).shadow_accepted();
+    assert_eq!(server.ask_shadow("DELETE", "/api/v1/things/lamp-1", "").status, 200);
+    site.change_database(
+        "INSERT INTO things (name, id, attributes, version, created_at) VALUES ('lamp-1', 'a2', '{}', 1, 0)",
+    );
+    assert_eq!(server.ask_shadow("GET", SHADOW, "").status, 404, "another thing of that name has no shadow");
 }

@@ -101,7 +101,7 @@ use utoipa::{Modify, OpenApi};
         (name = "snapshots", description = "Suites as they were"),
         (name = "tokens", description = "Who may do what"),
         (name = "certificates", description = "Who is a device, and who is no longer"),
-        (name = "shadows", description = "What things reported, and what is desired of them: AWS IoT's device shadows, with its paths, shapes and errors"),
+        (name = "shadows", description = "What things reported, and what is desired of them: AWS IoT's device shadows, with its paths, shapes and errors. A device shows its client certificate in place of a token"),
         (name = "audit", description = "Who changed what"),
         (name = "policies", description = "What devices may do"),
         (name = "things", description = "Devices, and what is known of them"),

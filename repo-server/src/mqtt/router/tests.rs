@@ -27,7 +27,8 @@ impl Fleet {
             .await
             .unwrap();
         let shadows = Shadows::new(database.clone(), Audit::new(database.clone(), clock), clock);
-        let services = Services { shadows: Arc::new(shadows) };
+        let registry = Registry::open(database.clone(), clock).await.unwrap();
+        let services = Services { shadows: Arc::new(shadows), registry: Arc::new(registry) };
         let thing = Some("lamp".parse().unwrap());
         let certificate = "0".repeat(64).parse().unwrap();
         let sender = Sender { client_id: "lamp".to_owned(), certificate, thing, address: [127, 0, 0, 1].into() };
