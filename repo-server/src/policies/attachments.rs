@@ -21,20 +21,6 @@ impl Policies {
         self.finish(connection, outcome).await
     }
 
-    /// Attaches a policy within somebody's transaction, which waits for other changes of policies. [`Policies::look`]
-    /// after it has this process see it at once.
-    #[allow(dead_code, reason = "for provisioning, which follows")]
-    pub(crate) async fn attach_within(
-        transaction: &mut AnyConnection,
-        policy: &PolicyName,
-        target: &PolicyTarget,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Result<(), PolicyError> {
-        raise_generation(transaction).await?;
-        insert(transaction, policy, target, actor, now).await
-    }
-
     /// Detaches a policy. To detach it again changes nothing.
     pub(crate) async fn detach(
         &self,

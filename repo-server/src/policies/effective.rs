@@ -4,7 +4,6 @@ use super::cache::{KnownDocuments, document};
 use super::certificate_fields::fields_of_pem;
 use super::rows::target_of;
 use super::{Policies, PolicyError};
-use crate::messaging::Sender;
 use fleet_protocol::names::{CertificateId, PolicyName, ThingName};
 use fleet_protocol::policies::{EffectivePolicy, PolicyTarget};
 use fleet_protocol::policy::{
@@ -24,18 +23,6 @@ pub(crate) struct Subject {
     pub(crate) persistent: bool,
     /// The topic of its will. Looked at when it connects.
     pub(crate) will_topic: Option<String>,
-}
-
-impl From<&Sender> for Subject {
-    fn from(sender: &Sender) -> Self {
-        Self {
-            client_id: sender.client_id.clone(),
-            certificate: sender.certificate.clone(),
-            address: sender.address,
-            persistent: false,
-            will_topic: None,
-        }
-    }
 }
 
 /// A policy and how it came to count.
@@ -114,13 +101,6 @@ impl Policies {
         let client = effective.client(subject);
         let policies = effective.policies_of(&subject.client_id).map(|counting| &counting.policy);
         Ok(decide(policies, &Request { action, resource, client: &client }))
-    }
-
-    /// The thing that the client connects as: its certificate is attached to it.
-    #[allow(dead_code, reason = "for the broker, which follows")]
-    pub(crate) async fn thing_of(&self, subject: &Subject) -> Result<Option<ThingName>, PolicyError> {
-        let effective = self.effective(&subject.certificate).await?;
-        Ok(effective.thing_of(&subject.client_id).map(|thing| thing.facts.name.clone()))
     }
 
     /// The decision with all that led to it.

@@ -67,8 +67,8 @@ impl Policies {
         }
     }
 
-    /// Looks whether policies or attachments changed, as whoever attached one within a transaction of its own does.
-    pub(crate) async fn look(&self) -> Result<(), PolicyError> {
+    /// Looks whether policies or attachments changed.
+    async fn look(&self) -> Result<(), PolicyError> {
         let generation: i64 =
             sqlx::query_scalar("SELECT value FROM policy_generation").fetch_one(&self.database).await?;
         self.announce(generation);

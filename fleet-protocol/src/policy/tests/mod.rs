@@ -131,6 +131,8 @@ fn a_device_of_the_fleet_may_use_what_is_its_own() {
         (A::Subscribe, "command/device/lamp"),
         (A::Receive, "command/device/all"),
         (A::Receive, "$aws/things/lamp/tunnels/notify"),
+        (A::Publish, "$aws/certificates/create-from-csr/json"),
+        (A::Subscribe, "$aws/certificates/create-from-csr/json/accepted"),
         (A::GetThingShadow, "lamp"),
         (A::UpdateThingShadow, "lamp/$package"),
         (A::UpdateJobExecution, "lamp"),
@@ -144,6 +146,9 @@ fn a_device_of_the_fleet_may_use_what_is_its_own() {
     for policy in [&intermediate, &standard] {
         assert!(allows(policy, &client, A::Connect, "lamp") && allows(policy, &client, A::Connect, "lamp/console"));
         assert!(!allows(policy, &client, A::Connect, "lamp2") && !allows(policy, &client, A::Connect, "other"));
+    }
+    for topic in ["$aws/certificates/create-from-csr/json/accepted", "$aws/provisioning-templates/t/provision/json"] {
+        assert!(!allows(&standard, &client, A::Publish, topic), "{topic}");
     }
     for filter in ["#", "+/device/lamp", "command/#", "$aws/things/+/jobs/#", "$aws/things/lamp/#", "$share/g/#"] {
         assert!(!allows(&standard, &client, A::Subscribe, filter), "{filter}");
