@@ -64,12 +64,14 @@ pub enum PolicyTarget {
     Certificate {
         /// Its id.
         #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Sha256))]
+        #[serde(rename = "certificateId")]
         id: CertificateId,
     },
     /// A thing group: the things in it and in its child groups.
     Group {
         /// Its name.
         #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::GroupName))]
+        #[serde(rename = "thingGroupName")]
         name: GroupName,
     },
 }
@@ -86,23 +88,26 @@ impl fmt::Display for PolicyTarget {
 /// A policy to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPolicy {
     /// Its name.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    #[serde(rename = "policyName")]
     pub name: PolicyName,
     /// The document, JSON as text, in AWS IoT's policy language.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    #[serde(rename = "policyDocument")]
     pub document: String,
 }
 
 /// A version to be made of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewPolicyVersion {
     /// The document, JSON as text, in AWS IoT's policy language.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    #[serde(rename = "policyDocument")]
     pub document: String,
     /// Whether it is in force at once.
     #[serde(default)]
@@ -112,10 +117,10 @@ pub struct NewPolicyVersion {
 /// Which version of a policy is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DefaultVersion {
     /// Its number.
-    #[serde(deserialize_with = "crate::suites::whole")]
+    #[serde(rename = "versionId", deserialize_with = "crate::suites::whole")]
     #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 2))]
     pub version: u32,
 }
@@ -123,22 +128,25 @@ pub struct DefaultVersion {
 /// A policy in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct PolicySummary {
     /// Its name.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    #[serde(rename = "policyName")]
     pub name: PolicyName,
     /// The version that is in force.
     #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    #[serde(rename = "defaultVersionId")]
     pub default_version: u32,
     /// When it was made.
+    #[serde(rename = "creationDate")]
     pub created_at: Timestamp,
 }
 
 /// Policies, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct PolicyPage {
     /// By name.
     pub policies: Vec<PolicySummary>,
@@ -151,13 +159,14 @@ pub struct PolicyPage {
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct PolicyInfo {
     /// What its list shows of it.
     #[serde(flatten)]
     pub policy: PolicySummary,
     /// The document that is in force.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    #[serde(rename = "policyDocument")]
     pub document: String,
     /// All its versions, the oldest first.
     pub versions: Vec<PolicyVersionSummary>,
@@ -166,37 +175,42 @@ pub struct PolicyInfo {
 /// A version of a policy, in the list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct PolicyVersionSummary {
     /// Its number. None is given twice.
     #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    #[serde(rename = "versionId")]
     pub version: u32,
     /// Whether it is in force.
+    #[serde(rename = "isDefaultVersion")]
     pub is_default: bool,
     /// When it was made.
+    #[serde(rename = "creationDate")]
     pub created_at: Timestamp,
 }
 
 /// A version of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct PolicyVersion {
     /// The policy.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    #[serde(rename = "policyName")]
     pub name: PolicyName,
     /// Its number, and when it was made.
     #[serde(flatten)]
     pub version: PolicyVersionSummary,
     /// The document.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyDocument))]
+    #[serde(rename = "policyDocument")]
     pub document: String,
 }
 
 /// What a policy is attached to, page by page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct PolicyTargetPage {
     /// Certificates by id, and then groups by name.
     pub targets: Vec<PolicyTarget>,
@@ -209,15 +223,17 @@ pub struct PolicyTargetPage {
 /// Asks whether a client may do something, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthorizationTest {
     /// The certificate that it connects with; absent: the one that is attached to the thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Sha256>))]
+    #[serde(rename = "certificateId")]
     pub certificate: Option<CertificateId>,
     /// The thing that it connects as; absent: the client id says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::ThingName>))]
+    #[serde(rename = "thingName")]
     pub thing: Option<ThingName>,
     /// Its client id; absent: the thing's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,13 +261,15 @@ pub struct AuthorizationTest {
 /// A policy that counts for a client, and why it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct EffectivePolicy {
     /// Its name.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    #[serde(rename = "policyName")]
     pub name: PolicyName,
     /// The version that is in force.
     #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    #[serde(rename = "versionId")]
     pub version: u32,
     /// What it is attached to.
     pub target: PolicyTarget,
@@ -260,9 +278,10 @@ pub struct EffectivePolicy {
 /// Whether a client may do something, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct AuthorizationAnswer {
     /// The decision.
+    #[serde(rename = "authDecision")]
     pub decision: Verdict,
     /// The decision in words, with the statement that decided.
     #[cfg_attr(
@@ -273,12 +292,14 @@ pub struct AuthorizationAnswer {
     /// The certificate that was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Sha256>, nullable = false))]
+    #[serde(rename = "certificateId")]
     pub certificate: Option<CertificateId>,
     /// The client id that was taken.
     pub client_id: String,
     /// The thing that such a client connects as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::ThingName>, nullable = false))]
+    #[serde(rename = "thingName")]
     pub thing: Option<ThingName>,
     /// The policies that count for it.
     pub policies: Vec<EffectivePolicy>,

@@ -118,13 +118,15 @@ pub fn decide<'p>(policies: impl IntoIterator<Item = &'p Arc<NamedPolicy>>, requ
 /// What one statement about the action has to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// The policy's name.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::PolicyName))]
+    #[serde(rename = "policyName")]
     pub policy: PolicyName,
     /// Its version.
     #[cfg_attr(feature = "openapi", schema(format = Int64, minimum = 1, maximum = 4294967295u64, example = 1))]
+    #[serde(rename = "versionId")]
     pub version: u32,
     /// Which of its statements, counted from 1.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, example = 1))]

@@ -1,5 +1,7 @@
 //! The policies that every server begins with, one for each step of a device's way into the fleet.
 
+use crate::things::{UNVERIFIED_GROUP, VERIFIED_GROUP};
+
 /// Whoever shows a claim certificate may ask for a certificate of its own, and nothing else.
 pub const INITIAL: &str = "initial";
 /// A device that was registered and has not yet connected with its own certificate.
@@ -24,7 +26,7 @@ pub const DEFAULTS: [DefaultPolicy; 3] = [
     DefaultPolicy {
         name: INTERMEDIATE,
         document: include_str!("defaults/intermediate.json"),
-        group: Some("unverified"),
+        group: Some(UNVERIFIED_GROUP),
     },
-    DefaultPolicy { name: STANDARD, document: include_str!("defaults/standard.json"), group: Some("verified") },
+    DefaultPolicy { name: STANDARD, document: include_str!("defaults/standard.json"), group: Some(VERIFIED_GROUP) },
 ];

@@ -36,22 +36,22 @@ fn document(topic: &str) -> String {
 }
 
 /// The certificate `a` is attached to the thing `lamp` of the group `kitchen`, which is in the group `house`.
-fn furnish(site: &Site) {
+fn furnish(site: &Site, server: &Server) {
     let id = certificate('a');
-    let principal = format!("INSERT INTO thing_principals (thing, certificate) VALUES ('lamp', '{id}')");
-    let certificate = format!(
+    site.tamper(&[&format!(
         "INSERT INTO certificates (id, pem, serial, subject, kind, status, not_before, not_after, created_at) \
          VALUES ('{id}', '', '1', '', 'device', 'ACTIVE', 0, 0, 0)"
-    );
-    site.tamper(&[
-        &certificate,
-        "INSERT INTO things (name, id, attributes, version, created_at) VALUES ('lamp', 'x', '{}', 1, 0)",
-        "INSERT INTO thing_groups (name, id, description, attributes, version, created_at) VALUES ('house', 'h', '', '{}', 1, 0)",
-        "INSERT INTO thing_groups (name, id, parent, description, attributes, version, created_at) \
-         VALUES ('kitchen', 'k', 'house', '', '{}', 1, 0)",
-        "INSERT INTO thing_group_members (group_name, thing) VALUES ('kitchen', 'lamp')",
-        &principal,
-    ]);
+    )]);
+    for (method, path, body) in [
+        ("POST", "/api/v1/things/lamp", json!({})),
+        ("POST", "/api/v1/thing-groups/house", json!({})),
+        ("POST", "/api/v1/thing-groups/kitchen", json!({ "parentGroupName": "house" })),
+        ("PUT", "/api/v1/thing-groups/kitchen/things/lamp", json!(null)),
+        ("PUT", &format!("/api/v1/things/lamp/principals/{id}"), json!(null)),
+    ] {
+        let answer = server.ask(method, path, Some(body));
+        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text());
+    }
 }
 
 fn test(server: &Server, test: Value) -> AuthorizationAnswer {
@@ -59,20 +59,21 @@ fn test(server: &Server, test: Value) -> AuthorizationAnswer {
 }
 
 fn publishes(server: &Server, topic: &str) -> Verdict {
-    test(server, json!({ "thing": "lamp", "action": "iot:Publish", "resource": topic })).decision
+    test(server, json!({ "thingName": "lamp", "action": "iot:Publish", "resource": topic })).decision
 }
 
 #[test]
 fn a_policy_is_made_attached_changed_and_deleted() {
     let site = Site::new();
-    furnish(&site);
     let server = site.start();
-    let new = json!({ "name": "demo", "document": MICROVISOR });
+    furnish(&site, &server);
+    let new = json!({ "policyName": "demo", "policyDocument": MICROVISOR });
     let made: PolicyInfo = read(201, &server.ask("POST", POLICIES_PATH, Some(new.clone())));
     assert_eq!((made.document.as_str(), made.policy.default_version, made.versions.len()), (MICROVISOR, 1, 1));
     let again: PolicyInfo = read(200, &server.ask("POST", POLICIES_PATH, Some(new)));
     assert_eq!(again, made);
-    let other = server.ask("POST", POLICIES_PATH, Some(json!({ "name": "demo", "document": document("x") })));
+    let other =
+        server.ask("POST", POLICIES_PATH, Some(json!({ "policyName": "demo", "policyDocument": document("x") })));
     assert!(other.problem().detail.contains("policy version create demo"), "{}", other.problem().detail);
     assert_eq!((other.status, publishes(&server, "sensor/device/lamp")), (409, Verdict::ImplicitDeny));
 
@@ -90,25 +91,34 @@ fn a_policy_is_made_attached_changed_and_deleted() {
     let rest: PolicyTargetPage = read(200, &server.ask("GET", &rest, None));
     assert_eq!((first.targets, rest.targets), (vec![cert.clone()], vec![house.clone()]));
 
-    let told = test(&server, json!({ "thing": "lamp", "action": "subscribe", "resource": "command/device/all" }));
+    let told = test(&server, json!({ "thingName": "lamp", "action": "subscribe", "resource": "command/device/all" }));
     assert_eq!((told.decision, told.thing.clone()), (Verdict::Allowed, Some("lamp".parse().unwrap())));
     assert_eq!(told.reason, "allowed by statement 3 of the policy demo, version 1");
     assert_eq!(told.policies.len(), 2, "by the certificate, and by the parent of its group: {told:?}");
     assert_eq!(publishes(&server, "sensor/device/lamp2"), Verdict::ImplicitDeny);
     let as_other =
-        json!({ "certificate": certificate('a'), "client-id": "lamp2", "action": "connect", "resource": "lamp2" });
+        json!({ "certificateId": certificate('a'), "clientId": "lamp2", "action": "connect", "resource": "lamp2" });
     let told = test(&server, as_other);
     assert!(told.findings[0].reason.contains("no value for ${iot:Connection.Thing.ThingName}"), "{told:?}");
 
+    let (in_kitchen, with_cert) =
+        ("/api/v1/thing-groups/kitchen/things/lamp", policy_target_path(&name("demo"), &cert));
+    assert_eq!(server.ask("DELETE", &with_cert, None).status, 200);
+    for (method, expected) in [("DELETE", Verdict::ImplicitDeny), ("PUT", Verdict::Allowed)] {
+        assert!((200..300).contains(&server.ask(method, in_kitchen, None).status));
+        assert_eq!(publishes(&server, "sensor/device/lamp"), expected, "{method}: at once");
+    }
+    assert_eq!(server.ask("PUT", &with_cert, None).status, 200);
+
     let versions = policy_versions_path(&name("demo"));
-    let second = json!({ "document": document("second"), "set-as-default": true });
+    let second = json!({ "policyDocument": document("second"), "setAsDefault": true });
     let second: PolicyVersion = read(201, &server.ask("POST", &versions, Some(second)));
     assert_eq!((second.version.version, second.version.is_default), (2, true));
     assert_eq!(
         (publishes(&server, "second"), publishes(&server, "sensor/device/lamp")),
         (Verdict::Allowed, Verdict::ImplicitDeny)
     );
-    let back = server.ask("PUT", &default_version_path(&name("demo")), Some(json!({ "version": 1 })));
+    let back = server.ask("PUT", &default_version_path(&name("demo")), Some(json!({ "versionId": 1 })));
     assert_eq!(read::<PolicyInfo>(200, &back).document, MICROVISOR);
     assert_eq!(publishes(&server, "sensor/device/lamp"), Verdict::Allowed);
     let old: PolicyVersion = read(200, &server.ask("GET", &policy_version_path(&name("demo"), 2), None));
@@ -129,7 +139,7 @@ fn a_policy_is_made_attached_changed_and_deleted() {
     for action in ["create", "attach", "version.create", "version.default", "version.delete", "detach", "delete"] {
         assert_eq!(
             audit.matches(&format!("\"policy.{action}\"")).count(),
-            if action.ends_with("tach") { 2 } else { 1 },
+            if action.ends_with("tach") { 3 } else { 1 },
             "{action}"
         );
     }
@@ -143,7 +153,7 @@ fn what_is_no_policy_and_what_is_not_there_is_refused_with_a_reason() {
         let problem = server.ask(method, path, body).problem();
         assert!(problem.status == status && problem.detail.contains(reason), "{method} {path}: {problem:?}");
     };
-    let new = |name: &str, document: &str| Some(json!({ "name": name, "document": document }));
+    let new = |name: &str, document: &str| Some(json!({ "policyName": name, "policyDocument": document }));
     refused("POST", POLICIES_PATH, new("p", "{}"), 422, "missing field `Statement`");
     refused("POST", POLICIES_PATH, new("p", &document("${iot:Nothing}")), 422, "statement 1: `${iot:Nothing}`");
     refused("POST", POLICIES_PATH, new("p", &document(&"x".repeat(2048))), 422, "longer than 2048");
@@ -160,9 +170,9 @@ fn what_is_no_policy_and_what_is_not_there_is_refused_with_a_reason() {
     let ask =
         |body: Value, status: u16, reason: &str| refused("POST", TEST_AUTHORIZATION_PATH, Some(body), status, reason);
     ask(json!({ "action": "iot:Publish", "resource": "x" }), 422, "name who wants to do it");
-    ask(json!({ "thing": "none", "action": "iot:Publish", "resource": "x" }), 404, "there is no thing none");
-    ask(json!({ "thing": "none", "action": "iot:Fly", "resource": "x" }), 422, "there is no action \"iot:Fly\"");
-    let unknown = json!({ "certificate": certificate('f'), "client-id": "x", "action": "connect", "resource": "x" });
+    ask(json!({ "thingName": "none", "action": "iot:Publish", "resource": "x" }), 404, "there is no thing none");
+    ask(json!({ "thingName": "none", "action": "iot:Fly", "resource": "x" }), 422, "there is no action \"iot:Fly\"");
+    let unknown = json!({ "certificateId": certificate('f'), "clientId": "x", "action": "connect", "resource": "x" });
     ask(unknown, 404, "there is no certificate ffff");
     let page: PolicyPage = read(200, &server.ask("GET", POLICIES_PATH, None));
     let names: Vec<&str> = page.policies.iter().map(|policy| policy.name.as_str()).collect();
@@ -177,12 +187,12 @@ fn only_an_admin_changes_what_devices_may_do() {
     let secret = serde_json::from_str::<Value>(&made).unwrap()["secret"].as_str().unwrap().to_owned();
     let bearer = format!("Bearer {secret}");
     assert_eq!(server.get(POLICIES_PATH, &[("Authorization", &bearer)]).status, 200);
-    let body = json!({ "name": "p", "document": document("x") }).to_string();
+    let body = json!({ "policyName": "p", "policyDocument": document("x") }).to_string();
     let send = |request: ureq::RequestBuilder<ureq::typestate::WithBody>, body: &str| {
         Answer::of(request.header("Authorization", &bearer).content_type("application/json").send(body))
     };
     assert_eq!(send(agent().post(server.url(POLICIES_PATH)), &body).problem().status, 403);
-    let version = json!({ "document": document("x") }).to_string();
+    let version = json!({ "policyDocument": document("x") }).to_string();
     let versions = server.url(&policy_versions_path(&name("standard")));
     assert_eq!(send(agent().post(versions), &version).problem().status, 403);
     let target = server.url("/api/v1/policies/standard/thing-groups/verified");
@@ -197,12 +207,12 @@ fn another_process_sees_a_change_within_two_seconds() {
         return;
     }
     let site = Site::new();
-    furnish(&site);
     let copy = site.data.with_file_name("copy");
     assert!(std::process::Command::new("cp").arg("-a").arg(&site.data).arg(&copy).status().unwrap().success());
     let server = site.start();
     let other = site.start_on(&copy, &["--http", "127.0.0.1:0"]);
-    server.ask("POST", POLICIES_PATH, Some(json!({ "name": "p", "document": document("x") })));
+    furnish(&site, &server);
+    server.ask("POST", POLICIES_PATH, Some(json!({ "policyName": "p", "policyDocument": document("x") })));
     assert_eq!(publishes(&other, "x"), Verdict::ImplicitDeny);
     server.ask("PUT", "/api/v1/policies/p/thing-groups/kitchen", None);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
