@@ -61,9 +61,11 @@ impl Effective {
         self.things.iter().find(|thing| thing.facts.name.as_str() == name)
     }
 
-    /// The policies that count for a client of this id.
+    /// The policies that count for a client of this id. Whoever connects as none of the certificate's things is no
+    /// better off for it: what is denied to any of them is denied.
     fn policies_of(&self, client_id: &str) -> impl Iterator<Item = &Counting> {
-        self.own.iter().chain(self.thing_of(client_id).into_iter().flat_map(|thing| &thing.policies))
+        let things = self.thing_of(client_id).map_or(&self.things[..], std::slice::from_ref);
+        self.own.iter().chain(things.iter().flat_map(|thing| &thing.policies))
     }
 
     fn client<'a>(&'a self, subject: &'a Subject) -> Client<'a> {

@@ -1,7 +1,7 @@
 //! Policies: their documents and versions, what they are attached to, and what a client may do by them.
 //!
 //! A client's policies are those of its certificate, and those of the groups of the thing that it connects as and of
-//! their parents. Decisions are asked for with every message, so what they rest on is kept in memory, with the numbers
+//! their parents; of all the certificate's things, if it connects as none of them. Decisions are asked for with every message, so what they rest on is kept in memory, with the numbers
 //! of the generations of policies and of the registry that it was read in; whoever changes something raises one of them,
 //! and what was read before counts no longer.
 

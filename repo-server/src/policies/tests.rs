@@ -127,8 +127,23 @@ async fn a_things_groups_and_their_parents_count_for_the_client_of_its_name() {
     }
     for client in ["bell", "lam", "lamp2", "", "other/lamp"] {
         assert!(fleet.publishes(client, "own").await, "{client}");
-        assert!(!fleet.publishes(client, "berlin/x").await && !fleet.publishes(client, "house").await, "{client}");
+        assert!(!fleet.publishes(client, "berlin/x").await, "{client}");
     }
+    assert!(!fleet.publishes("bell", "house").await, "it is another thing of the same certificate");
+}
+
+#[tokio::test]
+async fn no_client_id_evades_what_is_denied_to_a_certificates_things() {
+    let fleet = Fleet::new().await;
+    let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    fleet.create("all", all).await;
+    fleet.create("quarantine", &all.replace("Allow", "Deny")).await;
+    fleet.attach("all", &PolicyTarget::Certificate { id: id('a') }).await;
+    fleet.attach("quarantine", &group("house")).await;
+    for client in ["lamp", "lamp/x", "other", ""] {
+        assert!(!fleet.publishes(client, "x").await, "{client}");
+    }
+    assert!(fleet.publishes("bell", "x").await, "it is in no such group");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Of Twilio's Microvisor MQTT demo.
-const MICROVISOR: &str = include_str!("../../../fleet-protocol/src/policy/tests/microvisor.json");
+const MICROVISOR: &str = include_str!("../../../examples/policies/microvisor.json");
 
 fn name(text: &str) -> PolicyName {
     text.parse().unwrap()

@@ -55,7 +55,7 @@ use Action as A;
 /// The policy of Twilio's Microvisor MQTT demo, as its guide has it, with its placeholders.
 #[test]
 fn the_policy_of_the_microvisor_demo_holds_verbatim() {
-    let policy = policy("microvisor", include_str!("microvisor.json"));
+    let policy = policy("microvisor", include_str!("../../../../examples/policies/microvisor.json"));
     let (lamp, other) = (thing("UV1", &[]), thing("UV2", &[]));
     let client = Client { thing: Some(&lamp), ..client("UV1") };
     for (action, resource) in [
