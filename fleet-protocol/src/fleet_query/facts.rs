@@ -3,6 +3,7 @@
 use super::field::{Field, Section};
 use super::pattern::number_of;
 use crate::names::{GroupName, ShadowName, ThingName, ThingTypeName};
+use crate::shadow::Attributes;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,19 +91,16 @@ impl Facts {
     }
 
     /// A section of its shadow of this name, or of the classic one, holds this.
-    pub fn add_shadow(&mut self, name: Option<&ShadowName>, section: Section, state: &Value) {
-        if let Value::Object(members) = state {
-            for (key, value) in members {
-                self.add_json(name, section, key, value);
-            }
+    pub fn add_shadow(&mut self, name: Option<&ShadowName>, section: Section, state: &Attributes) {
+        for (key, value) in state {
+            self.add_json(name, section, key, value);
         }
     }
 
-    /// Its shadow of this name, or the classic one, has this delta; an empty object is none.
-    pub fn add_delta(&mut self, name: Option<&ShadowName>, delta: &Value) {
+    /// Its shadow of this name, or the classic one, has this delta; an empty one is none.
+    pub fn add_delta(&mut self, name: Option<&ShadowName>, delta: &Attributes) {
         self.add_shadow(name, Section::Delta, delta);
-        let differs = delta.as_object().is_some_and(|members| !members.is_empty());
-        self.insert(&Field::HasDelta(name.cloned()), Term(differs.to_string()));
+        self.insert(&Field::HasDelta(name.cloned()), Term((!delta.is_empty()).to_string()));
     }
 
     /// Whether it is connected.
@@ -195,6 +193,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn state(json: Value) -> Attributes {
+        json.as_object().unwrap().clone()
+    }
+
     fn facts() -> Facts {
         Facts::new(&"lamp".parse().unwrap(), "id", None)
     }
@@ -207,7 +209,7 @@ mod tests {
         facts.add_shadow(
             None,
             Section::Reported,
-            &json!({"many": many, "long": "\u{e9}".repeat(4_000), long.as_str(): 1}),
+            &state(json!({"many": many, "long": "\u{e9}".repeat(4_000), long.as_str(): 1})),
         );
         let terms: Vec<(String, &Term)> = facts.indexed().map(|(field, term)| (field.to_string(), term)).collect();
         assert!(terms.len() <= SHADOW_TERMS);
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn no_text_is_taken_for_a_json_number_and_none_holds_a_nul() {
         let mut facts = facts();
-        facts.add_shadow(None, Section::Reported, &json!({"x": "\u{1}80", "y": "a\u{0}b"}));
+        facts.add_shadow(None, Section::Reported, &state(json!({"x": "\u{1}80", "y": "a\u{0}b"})));
         let texts: Vec<String> = facts.indexed().map(|(_, term)| term.as_str().to_owned()).collect();
         assert_eq!(texts, ["80", "a", "a b", "b"]);
     }

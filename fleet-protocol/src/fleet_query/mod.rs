@@ -138,6 +138,10 @@ mod tests {
     use serde_json::json;
     use std::collections::BTreeMap;
 
+    fn state(json: serde_json::Value) -> crate::shadow::Attributes {
+        json.as_object().unwrap().clone()
+    }
+
     fn lamp() -> Facts {
         let attributes = [("color", "Warm"), ("rooms", "12"), ("serial", "abce"), ("fw", "1.10"), ("a:b", "x")];
         let attributes: BTreeMap<String, String> =
@@ -146,11 +150,11 @@ mod tests {
         facts.add_group(&"Kitchen".parse().unwrap());
         facts.add_attributes(&attributes);
         let reported = json!({"battery": {"level": 80.0}, "place": "Living  Room left", "on": true, "list": [1, 2, "x"], "none": null});
-        facts.add_shadow(None, Section::Reported, &reported);
-        facts.add_shadow(None, Section::Desired, &json!({"on": false}));
-        facts.add_delta(None, &json!({"on": false}));
+        facts.add_shadow(None, Section::Reported, &state(reported));
+        facts.add_shadow(None, Section::Desired, &state(json!({"on": false})));
+        facts.add_delta(None, &state(json!({"on": false})));
         let package: ShadowName = "$package".parse().unwrap();
-        facts.add_shadow(Some(&package), Section::Reported, &json!({"hi": {"version": "1.3.0-1"}}));
+        facts.add_shadow(Some(&package), Section::Reported, &state(json!({"hi": {"version": "1.3.0-1"}})));
         facts.set_connectivity(&Connectivity {
             connected: true,
             timestamp_ms: 1_700_000_000_000,

@@ -311,7 +311,7 @@ impl From<RegistryError> for Problem {
             E::InTheWay(_) => Self::new(StatusCode::CONFLICT, "In the way", text),
             E::Impossible(_) | E::Property(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Not possible", text),
             E::Query(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Query refused", text),
-            E::Random(_) | E::Database(_) | E::Audit(_) | E::Name(_) | E::Json(_) | E::Time(_) => {
+            E::Random(_) | E::Database(_) | E::Audit(_) | E::Shadows(_) | E::Name(_) | E::Json(_) | E::Time(_) => {
                 Self::internal(&error)
             }
         }

@@ -5,4 +5,5 @@ mod exchange;
 mod store;
 mod turns;
 
-pub(crate) use store::{Shadows, forget};
+pub(crate) use error::ShadowError;
+pub(crate) use store::{Shadows, all_of, forget};

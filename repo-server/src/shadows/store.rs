@@ -11,7 +11,7 @@ use fleet_protocol::shadow::{
     update,
 };
 use jiff::Timestamp;
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, Row as _};
 
@@ -170,6 +170,26 @@ impl Shadows {
             None => Ok(statement.execute(&self.database).await?.rows_affected() > 0),
         }
     }
+}
+
+/// All shadows of a thing, deleted ones that keep their version too, within whatever transaction the connection is in.
+pub(crate) async fn all_of(
+    connection: &mut AnyConnection,
+    thing: &ThingName,
+) -> Result<Vec<(ShadowId, Shadow)>, ShadowError> {
+    let rows = sqlx::query("SELECT name, version, document FROM shadows WHERE thing = $1 ORDER BY name")
+        .bind(thing.as_str())
+        .fetch_all(connection)
+        .await?;
+    let shadow_of = |row: &AnyRow| {
+        let name: String = row.try_get(0)?;
+        let name = if name.is_empty() { None } else { Some(name.parse()?) };
+        let shadow = ShadowId { thing: thing.clone(), name };
+        let document = row.try_get::<Option<String>, _>(2)?.map(|text| serde_json::from_str(&text)).transpose();
+        let document = document.map_err(|source| ShadowError::Stored { shadow: shadow.clone(), source })?;
+        Ok((shadow, Shadow { version: row.try_get::<i64, _>(1)?.try_into()?, document }))
+    };
+    rows.iter().map(shadow_of).collect()
 }
 
 /// Forgets all shadows of a thing that is deleted, within whatever transaction the connection is in.

@@ -2,6 +2,7 @@
 
 use crate::audit::AuditError;
 use crate::database;
+use crate::shadows::ShadowError;
 use fleet_protocol::fleet_query::QueryError;
 use fleet_protocol::names::{CertificateId, GroupName, NameError, ThingName, ThingTypeName};
 use fleet_protocol::things::PropertyError;
@@ -43,6 +44,8 @@ pub(crate) enum RegistryError {
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error(transparent)]
+    Shadows(#[from] ShadowError),
     #[error("the registry in the database: {0}")]
     Name(#[from] NameError),
     #[error("the registry in the database: {0}")]
@@ -54,7 +57,9 @@ pub(crate) enum RegistryError {
 impl RegistryError {
     fn of_database(&self) -> Option<&sqlx::Error> {
         match self {
-            Self::Database(error) | Self::Audit(AuditError::Database(error)) => Some(error),
+            Self::Database(error)
+            | Self::Audit(AuditError::Database(error))
+            | Self::Shadows(ShadowError::Database(error)) => Some(error),
             _ => None,
         }
     }

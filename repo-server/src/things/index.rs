@@ -2,12 +2,14 @@
 
 use super::connectivity::connectivity_of;
 use super::error::RegistryError;
-use super::rows::need_thing;
+use super::rows::{need_thing, stored_version};
 use super::search::{Scope, condition};
 use super::sql::{Sql, Value, insertions};
 use super::{Registry, in_transaction, raise_generation};
+use crate::shadows;
 use fleet_protocol::fleet_query::{Facts, Field, Query, Section, Term};
-use fleet_protocol::names::{GroupName, ShadowName, ThingName};
+use fleet_protocol::names::{GroupName, ThingName};
+use fleet_protocol::shadow::{Shadow, ShadowId};
 use fleet_protocol::things::Thing;
 use sqlx::{AnyConnection, Row as _};
 use std::collections::BTreeSet;
@@ -67,7 +69,8 @@ impl Registry {
         .fetch_all(&self.database)
         .await?;
         for name in behind {
-            self.refresh(&name.parse()?).await?;
+            // What fails for one thing is not to stop the others.
+            self.shadow_changed(&name.parse()?).await;
         }
         Ok(())
     }
@@ -176,19 +179,15 @@ async fn facts_of(transaction: &mut AnyConnection, thing: &Thing) -> Result<(Fac
     for group in groups {
         facts.add_group(&group.parse()?);
     }
-    let rows = sqlx::query("SELECT name, version, document FROM shadows WHERE thing = $1 ORDER BY name").bind(name);
     let mut versions = 0i64;
-    for row in rows.fetch_all(&mut *transaction).await? {
-        let (shadow, version, document): (String, i64, Option<String>) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        versions = versions.saturating_add(version);
-        let Some(document) = document else { continue };
-        let shadow: Option<ShadowName> = if shadow.is_empty() { None } else { Some(shadow.parse()?) };
-        let document: serde_json::Value = serde_json::from_str(&document)?;
-        for (section, key) in [(Section::Desired, "desired"), (Section::Reported, "reported")] {
-            if let Some(state) = document.get("state").and_then(|state| state.get(key)) {
-                facts.add_shadow(shadow.as_ref(), section, state);
-            }
+    for (ShadowId { name, .. }, Shadow { version, document }) in shadows::all_of(transaction, &thing.thing_name).await?
+    {
+        versions = versions.saturating_add(stored_version(version));
+        if let Some(document) = document {
+            let name = name.as_ref();
+            facts.add_shadow(name, Section::Desired, &document.state.desired);
+            facts.add_shadow(name, Section::Reported, &document.state.reported);
+            facts.add_delta(name, &document.difference().0);
         }
     }
     Ok((facts, versions))

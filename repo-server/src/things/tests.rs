@@ -37,7 +37,7 @@ impl Registry {
     }
 
     async fn report(&self, name: &str, shadow: &str, reported: serde_json::Value) {
-        let document = json!({ "state": { "reported": reported } }).to_string();
+        let document = json!({ "state": { "reported": reported }, "metadata": {} }).to_string();
         sqlx::query(
             "INSERT INTO shadows (thing, name, version, document, updated_at) VALUES ($1, $2, 1, $3, 0) \
              ON CONFLICT (thing, name) DO UPDATE SET version = shadows.version + 1, document = excluded.document",
@@ -237,8 +237,11 @@ async fn a_certificate_speaks_for_things_until_it_is_detached() {
     assert!(stays.contains("detach"), "{stays}");
     assert!(registry.detach(&thing("lamp"), &id, &somebody()).await.unwrap());
     assert_eq!(*generation.borrow(), before + 2);
+    registry.report("lamp", "", json!({"a": 1})).await;
     registry.delete_thing(&thing("lamp"), &somebody()).await.unwrap();
     assert!(registry.found("*").await.is_empty());
+    registry.make("lamp", json!({})).await;
+    assert!(registry.found("shadow.reported.a:*").await.is_empty(), "it is another thing");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ impl Registry {
         Ok(changed)
     }
 
-    /// Forgets a thing that no certificate speaks for.
+    /// Forgets a thing that no certificate speaks for, and its shadows.
     pub(crate) async fn delete_thing(&self, thing: &ThingName, actor: &Actor) -> Result<Thing, RegistryError> {
         let now = self.now();
         in_transaction!(self, |transaction| delete(&mut transaction, thing, actor, now).await)

@@ -4,6 +4,7 @@ use crate::running::{Answer, Server, Site};
 use fleet_protocol::things::{GroupMembers, Registered, SearchPage, Thing, ThingPage};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 fn told<T: DeserializeOwned>(answer: &Answer) -> T {
     assert!(answer.status < 300, "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
@@ -23,6 +24,15 @@ impl Server {
         let page: GroupMembers =
             told(&self.ask("GET", &format!("/api/v1/thing-groups/{group}/things?recursive=true"), None));
         page.things.iter().map(ToString::to_string).collect()
+    }
+
+    /// At its start a server looks what another one left behind.
+    fn wait_until_held(&self, group: &str, things: &[&str]) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.held(group) != things {
+            assert!(Instant::now() < deadline, "{group} holds {:?}", self.held(group));
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// All that a query finds, two on each page.
@@ -149,4 +159,20 @@ fn a_server_from_before_gets_the_groups_that_every_server_has() {
     for group in ["unverified", "verified"] {
         assert!(server.held(group).is_empty());
     }
+}
+
+#[test]
+fn a_dynamic_group_follows_a_shadow_that_a_killed_server_changed() {
+    let site = Site::new();
+    let server = site.start();
+    server.make_group("drifting", json!({"queryString": "shadow.hasDelta:true AND shadow.delta.on:true"}));
+    assert_eq!(server.ask("POST", "/api/v1/things/lamp", Some(json!({}))).status, 201);
+    let state = json!({"state": {"desired": {"on": true}, "reported": {"on": false}}});
+    assert_eq!(server.ask("POST", "/things/lamp/shadow", Some(state)).status, 200);
+    assert_eq!(server.held("drifting"), ["lamp"]);
+    assert!(server.stop());
+    // As a server leaves it that is killed between the change and what follows from it.
+    site.change_database("UPDATE shadows SET version = version + 1, document = NULL WHERE name = ''");
+    let server = site.start();
+    server.wait_until_held("drifting", &[]);
 }
