@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// Changes a shadow, or makes it. What is given is merged into what is there; null removes.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  debfleet thing shadow set lamp-1 --desired '{\"on\":true,\"hue\":30}'\n  \
-                  debfleet thing shadow set lamp-1 --desired '{\"hue\":null}' --version 7\n  \
+                  debfleet thing shadow set lamp-1 --desired '{\"hue\":null}' --expected-version 7\n  \
                   debfleet thing shadow set lamp-1 --desired null")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     reported: Option<Value>,
     /// Only if this is the shadow's version
     #[arg(long, value_name = "NUMBER")]
-    version: Option<u64>,
+    expected_version: Option<u64>,
     #[command(flatten)]
     server: ServerOptions,
     /// Print what was written as a JSON object
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let state: Map<String, Value> =
         sections.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect();
     let mut request = json!({ "state": state });
-    if let Some(version) = arguments.version {
+    if let Some(version) = arguments.expected_version {
         request["version"] = version.into();
     }
     let accepted: Value = server
