@@ -9,6 +9,7 @@ pub mod names;
 pub mod openapi;
 pub mod policies;
 pub mod policy;
+pub mod presence;
 pub mod provisioning;
 pub mod publishing;
 pub mod shadow;

@@ -1,9 +1,11 @@
-//! The certificate that HTTPS shows, and how it is renewed and exchanged while the server runs.
+//! The certificate that HTTPS and MQTT show, and how it is renewed and exchanged while the server runs.
 
+use crate::broker;
 use crate::config::{Settings, is_certificate_name};
 use crate::data_dir::DataDir;
 use crate::fleet_ca::{CertificateError, FleetCa, GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
-use crate::http::listener::{self, TlsError};
+use crate::http::listener;
+use crate::listening::{self, Clients, TlsError};
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -55,8 +57,18 @@ impl Certificate {
         Ok(Self { shown, provider, clients, dir: dir.clone(), source: Mutex::new(source) })
     }
 
-    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
-        listener::tls_acceptor(self.shown.clone(), self.clients.clone(), self.provider.clone())
+    /// For HTTPS, where devices show a certificate, and people do not. Over it MQTT may be spoken, too.
+    pub(crate) fn https(&self) -> Result<TlsAcceptor, TlsError> {
+        self.acceptor(Clients::MayShowCertificate, &listener::PROTOCOLS)
+    }
+
+    /// For MQTT, where every client shows one.
+    pub(crate) fn mqtts(&self) -> Result<TlsAcceptor, TlsError> {
+        self.acceptor(Clients::MustShowCertificate, &broker::PROTOCOLS)
+    }
+
+    fn acceptor(&self, clients: Clients, protocols: &[&[u8]]) -> Result<TlsAcceptor, TlsError> {
+        listening::acceptor(self.shown.clone(), self.clients.clone(), clients, protocols, self.provider.clone())
     }
 
     /// Shows what the settings now say: files are read again, and the fleet CA is asked when the names changed. After

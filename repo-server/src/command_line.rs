@@ -11,7 +11,7 @@ Examples:
   Serve on one machine, for a try:
     debfleet-server --data /srv/debfleet --http 127.0.0.1:8080
   Serve a fleet:
-    debfleet-server --data /srv/debfleet --https 0.0.0.0:8443 --host-name updates.example.org
+    debfleet-server --data /srv/debfleet --https 0.0.0.0:8443 --mqtts 0.0.0.0:8883 --host-name updates.example.org
   Keep tables in PostgreSQL and packages in a bucket, here as in `init`:
     debfleet-server --data /srv/debfleet --database postgres://debfleet@db.example.org/debfleet \
         --storage s3://my-bucket
@@ -250,9 +250,15 @@ pub(crate) struct ServeOptions {
     /// Serve plain HTTP here; beyond loopback it carries only the repository
     #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTP")]
     pub(crate) http: Option<String>,
-    /// Serve HTTPS here [default: 0.0.0.0:8443, unless --http is given]
+    /// Serve HTTPS here [default: 0.0.0.0:8443, unless --http or --mqtts is given]
     #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_HTTPS")]
     pub(crate) https: Option<String>,
+    /// Serve MQTT over TLS here, for devices with a certificate [default: 0.0.0.0:8883, unless --http or --https is given]
+    #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_MQTTS")]
+    pub(crate) mqtts: Option<String>,
+    /// Clients of MQTT 5 that ask for what they may not do: disconnect, or refuse with a reason-code [default: disconnect]
+    #[arg(long, value_name = "WHAT", env = "DEBFLEET_SERVER_MQTT_VIOLATIONS")]
+    pub(crate) mqtt_violations: Option<String>,
     /// Serve /metrics, /healthz and /readyz here, over plain HTTP
     #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_METRICS")]
     pub(crate) metrics: Option<String>,

@@ -6,6 +6,7 @@
 mod access;
 mod audit;
 pub mod backup;
+pub mod broker;
 mod certificate;
 #[allow(dead_code, unused_imports, reason = "for provisioning and the broker, which follow")]
 mod certificates;
@@ -16,12 +17,11 @@ mod database;
 mod fleet_ca;
 mod http;
 pub mod init;
+mod listening;
 pub mod local;
 pub mod logging;
-#[allow(dead_code, reason = "for the broker and the domains that it carries, which follow")]
 mod messaging;
 mod metrics;
-#[allow(dead_code, reason = "for the broker, which follows")]
 mod mqtt;
 mod policies;
 pub mod proxies;

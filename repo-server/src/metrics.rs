@@ -35,6 +35,16 @@ struct ListenerLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabel {
+    direction: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SuiteLabel {
     suite: String,
 }
@@ -50,6 +60,9 @@ pub(crate) struct Metrics {
     publishing: Histogram,
     connections: Family<ListenerLabel, Gauge>,
     suites: Family<SuiteLabel, Gauge>,
+    mqtt_messages: Family<DirectionLabel, Counter>,
+    mqtt_refused: Family<ReasonLabel, Counter>,
+    mqtt_dropped: Family<ReasonLabel, Counter>,
 }
 
 impl Metrics {
@@ -76,7 +89,26 @@ impl Metrics {
         let suites = Family::default();
         let help = "Time until the suite's Release is no longer valid";
         registry.register_with_unit("suite_valid", help, Unit::Seconds, suites.clone());
-        Self { registry, requests, usual, sent, uploads, publishing, connections, suites }
+        let mqtt_messages = Family::default();
+        registry.register("mqtt_messages", "MQTT messages, by direction", mqtt_messages.clone());
+        let mqtt_refused = Family::default();
+        let help = "What MQTT clients asked for and were refused, by reason";
+        registry.register("mqtt_refused", help, mqtt_refused.clone());
+        let mqtt_dropped = Family::default();
+        registry.register("mqtt_dropped", "MQTT messages that a client lost, by reason", mqtt_dropped.clone());
+        Self {
+            registry,
+            requests,
+            usual,
+            sent,
+            uploads,
+            publishing,
+            connections,
+            suites,
+            mqtt_messages,
+            mqtt_refused,
+            mqtt_dropped,
+        }
     }
 
     /// A response began.
@@ -107,6 +139,21 @@ impl Metrics {
     /// The connections of a listener; the caller counts them up and down.
     pub(crate) fn connections(&self, listener: &'static str) -> Gauge {
         self.connections.get_or_create_owned(&ListenerLabel { listener })
+    }
+
+    /// A message came `in` from a client or went `out` to one.
+    pub(crate) fn mqtt_message(&self, direction: &'static str) {
+        self.mqtt_messages.get_or_create(&DirectionLabel { direction }).inc();
+    }
+
+    /// A client was refused something.
+    pub(crate) fn mqtt_refused(&self, reason: &'static str) {
+        self.mqtt_refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// A message did not reach a client that should have got it.
+    pub(crate) fn mqtt_dropped(&self, reason: &'static str) {
+        self.mqtt_dropped.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Everything as text. What the suites are worth is known only now.

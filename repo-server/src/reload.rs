@@ -14,7 +14,7 @@ pub(crate) struct Reloader {
     pub(crate) started_with: Settings,
     pub(crate) log: LogControl,
     pub(crate) repository: Arc<Repository>,
-    /// None without HTTPS.
+    /// None without HTTPS and MQTT.
     pub(crate) certificate: Option<Arc<Certificate>>,
 }
 
@@ -83,6 +83,8 @@ fn needs_restart(before: &Settings, now: &Settings) -> Vec<&'static str> {
         data,
         http,
         https,
+        mqtts,
+        mqtt_violations,
         metrics,
         tls: _,
         host_names: _,
@@ -96,6 +98,8 @@ fn needs_restart(before: &Settings, now: &Settings) -> Vec<&'static str> {
         ("data", *data != now.data),
         ("http", *http != now.http),
         ("https", *https != now.https),
+        ("mqtts", *mqtts != now.mqtts),
+        ("mqtt-violations", *mqtt_violations != now.mqtt_violations),
         ("metrics", *metrics != now.metrics),
         ("max-upload", *max_upload != now.max_upload),
         ("database or storage", *backends != now.backends),

@@ -2,17 +2,20 @@
 
 use crate::access::{Access, AccessError};
 use crate::audit::Audit;
+use crate::broker::{self, Broker, BrokerError, Parts};
 use crate::certificate::Certificate;
 use crate::certificates::Certificates;
 use crate::config::{Endpoint, Settings, SettingsSource};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
 use crate::fleet_ca::{Authority, CertificateError};
-use crate::http::listener::{self, ListenError, TlsError};
+use crate::http::listener;
 use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
+use crate::listening::{self, ListenError, TlsError};
 use crate::logging::LogControl;
 use crate::messaging::{Nowhere, Outbox};
 use crate::metrics::Metrics;
+use crate::mqtt::Services;
 use crate::policies::{Policies, PolicyError};
 use crate::reload::Reloader;
 use crate::repeats::Repeats;
@@ -83,6 +86,9 @@ pub enum ServeError {
     /// Things cannot be read.
     #[error("could not read the things: {0}")]
     Registry(String),
+    /// The MQTT broker cannot be started.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -132,8 +138,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
 
     // Addresses first: a port in use is the most likely mistake.
     let listeners = listen(&settings, inherited).await?;
-    let https = listeners.iter().any(|listener| listener.endpoint == Endpoint::Https);
-    let certificate = if https { Some(Arc::new(Certificate::new(&settings, &dir)?)) } else { None };
+    let tls = listeners.iter().any(|listener| matches!(listener.endpoint, Endpoint::Https | Endpoint::Mqtts));
+    let certificate = if tls { Some(Arc::new(Certificate::new(&settings, &dir)?)) } else { None };
     let storage = Storage::new(&dir, settings.backends.bucket.as_ref())?;
     if storage.is_shared() {
         // A bucket that cannot be reached is better found out now than by the first reader.
@@ -153,15 +159,36 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
     let policies = Arc::new(Policies::open(database.clone(), registry.generation(), Timestamp::now).await?);
     let shadows = Arc::new(Shadows::new(database.clone(), audit.clone(), Timestamp::now));
-    let outbox: Arc<dyn Outbox> = Arc::new(Nowhere);
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
+
+    // Clients show certificates, so there are none without TLS.
+    let broker = match certificate {
+        None => None,
+        Some(_) => {
+            let parts = Parts {
+                database: database.clone(),
+                certificates: certificates.clone(),
+                policies: policies.clone(),
+                services: Services { shadows: shadows.clone(), registry: registry.clone() },
+                metrics: metrics.clone(),
+                violations: settings.mqtt_violations,
+            };
+            Some(Broker::start(parts).await?)
+        }
+    };
+    let outbox = broker.as_ref().map_or_else(|| Arc::new(Nowhere) as Arc<dyn Outbox>, Broker::outbox);
 
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
     for Listening { endpoint, socket, bound } in listeners {
+        if let (Endpoint::Mqtts, Some(certificate), Some(broker)) = (endpoint, &certificate, &broker) {
+            serving.spawn(broker::serve(socket, certificate.mqtts()?, broker.front(), stopped.clone()));
+            announce(&announcement(endpoint, bound));
+            continue;
+        }
         let tls = match (endpoint, &certificate) {
-            (Endpoint::Https, Some(certificate)) => Some(certificate.acceptor()?),
+            (Endpoint::Https, Some(certificate)) => Some(certificate.https()?),
             _ => None,
         };
         let state = ServerState::new(Shared {
@@ -178,9 +205,11 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             surface: surface(endpoint, bound),
             redirect: settings.backends.redirect,
             metrics: metrics.clone(),
+            mqtt: broker.as_ref().map(Broker::front),
             stop: stopped.clone(),
         });
-        let front = Front::new(router(state), scheme(endpoint), metrics.clone(), proxies.clone());
+        let mqtt = broker.as_ref().map(Broker::front);
+        let front = Front::new(router(state), scheme(endpoint), metrics.clone(), proxies.clone(), mqtt);
         let connections = metrics.connections(endpoint.as_str());
         serving.spawn(listener::serve(socket, tls, Arc::new(front), connections, stopped.clone()));
         announce(&announcement(endpoint, bound));
@@ -210,7 +239,11 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     supervision::stopping();
     tracing::info!("stopping");
     stop.send_replace(true);
-    while serving.join_next().await.is_some() {}
+    let ended = async { while serving.join_next().await.is_some() {} };
+    match broker {
+        Some(broker) => drop(tokio::join!(ended, broker.stop())),
+        None => ended.await,
+    }
     helpers.shutdown().await;
     database.close().await;
     Ok(())
@@ -228,16 +261,20 @@ struct Listening {
 async fn listen(settings: &Settings, inherited: Inherited) -> Result<Vec<Listening>, ListenError> {
     let handed_over = inherited.endpoints();
     let mut listeners = Vec::new();
-    let addresses =
-        [(Endpoint::Http, settings.http), (Endpoint::Https, settings.https), (Endpoint::Metrics, settings.metrics)];
+    let addresses = [
+        (Endpoint::Http, settings.http),
+        (Endpoint::Https, settings.https),
+        (Endpoint::Mqtts, settings.mqtts),
+        (Endpoint::Metrics, settings.metrics),
+    ];
     for (endpoint, address) in addresses {
         if let Some(address) = address.filter(|_| !handed_over.contains(&endpoint)) {
-            let (socket, bound) = listener::bind(address).await?;
+            let (socket, bound) = listening::bind(address).await?;
             listeners.push(Listening { endpoint, socket, bound });
         }
     }
     for (endpoint, socket) in inherited.into_sockets() {
-        let (socket, bound) = listener::adopt(socket)?;
+        let (socket, bound) = listening::adopt(socket)?;
         listeners.push(Listening { endpoint, socket, bound });
     }
     Ok(listeners)
@@ -245,7 +282,7 @@ async fn listen(settings: &Settings, inherited: Inherited) -> Result<Vec<Listeni
 
 fn announcement(endpoint: Endpoint, bound: SocketAddr) -> String {
     match endpoint {
-        Endpoint::Http | Endpoint::Https => format!("listening on {endpoint}://{bound}"),
+        Endpoint::Http | Endpoint::Https | Endpoint::Mqtts => format!("listening on {endpoint}://{bound}"),
         Endpoint::Metrics => format!("metrics on http://{bound}/metrics"),
     }
 }
@@ -261,7 +298,7 @@ async fn reload_on(mut hang_up: Signal, reloader: Arc<Reloader>) {
 fn scheme(endpoint: Endpoint) -> Scheme {
     match endpoint {
         Endpoint::Https => Scheme::Https,
-        Endpoint::Http | Endpoint::Metrics => Scheme::Http,
+        Endpoint::Http | Endpoint::Mqtts | Endpoint::Metrics => Scheme::Http,
     }
 }
 
@@ -271,7 +308,7 @@ fn surface(endpoint: Endpoint, bound: SocketAddr) -> Surface {
         Endpoint::Https => Surface::Whole,
         Endpoint::Http if bound.ip().to_canonical().is_loopback() => Surface::Whole,
         Endpoint::Http => Surface::Repository,
-        Endpoint::Metrics => Surface::Operations,
+        Endpoint::Mqtts | Endpoint::Metrics => Surface::Operations,
     }
 }
 

@@ -21,7 +21,7 @@ pub enum InheritError {
     /// A name that says nothing.
     #[error(
         "the service manager handed over a socket with the name {0:?}; \
-         set FileDescriptorName= in its .socket unit to http, https or metrics"
+         set FileDescriptorName= in its .socket unit to http, https, mqtts or metrics"
     )]
     Name(String),
     /// Not a listening TCP socket.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 34] = [
+const NEEDED: [&str; 35] = [
     "aptly",
     "binutils",
     "btrfs-progs",
@@ -27,6 +27,7 @@ const NEEDED: [&str; 34] = [
     "gpgv",
     "lintian",
     "mmdebstrap",
+    "mosquitto-clients",
     "mount",
     "nginx-light",
     "openssl",

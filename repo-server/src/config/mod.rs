@@ -5,6 +5,7 @@ mod backends;
 pub use crate::storage::{BucketSettings, Credentials};
 pub use backends::{Backends, PostgresSettings};
 
+use crate::broker::Violations;
 use crate::logging::{LogFilter, LogFormat, UnknownFormat, WrongFilter};
 use crate::proxies::{TrustedProxies, WrongProxy};
 use debian_formats::limits::Limits;
@@ -17,6 +18,9 @@ use std::str::FromStr;
 
 /// Where HTTPS is served when nothing else is asked for.
 const DEFAULT_HTTPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+
+/// Where MQTT is served then.
+const DEFAULT_MQTTS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8883);
 
 /// The largest package that may be taken in, in MiB: devices would refuse larger ones.
 const MOST_MIB: u64 = Limits::DEFAULT.deb_bytes >> 20;
@@ -34,6 +38,10 @@ pub struct RawSettings {
     pub http: Option<String>,
     /// Address for HTTPS.
     pub https: Option<String>,
+    /// Address for MQTT over TLS.
+    pub mqtts: Option<String>,
+    /// What becomes of clients of MQTT 5 that ask for what they may not do.
+    pub mqtt_violations: Option<String>,
     /// Address for metrics and health.
     pub metrics: Option<String>,
     /// Certificate chain in PEM form.
@@ -73,6 +81,8 @@ pub enum Endpoint {
     Http,
     /// HTTPS.
     Https,
+    /// MQTT over TLS.
+    Mqtts,
     /// Metrics and health, over plain HTTP.
     Metrics,
 }
@@ -82,6 +92,7 @@ impl Endpoint {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Mqtts => "mqtts",
             Self::Metrics => "metrics",
         }
     }
@@ -96,7 +107,7 @@ impl fmt::Display for Endpoint {
 impl FromStr for Endpoint {
     type Err = UnknownEndpoint;
     fn from_str(text: &str) -> Result<Self, UnknownEndpoint> {
-        [Self::Http, Self::Https, Self::Metrics]
+        [Self::Http, Self::Https, Self::Mqtts, Self::Metrics]
             .into_iter()
             .find(|endpoint| endpoint.as_str() == text)
             .ok_or_else(|| UnknownEndpoint(text.to_owned()))
@@ -105,7 +116,7 @@ impl FromStr for Endpoint {
 
 /// A name of no listener.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not http, https or metrics")]
+#[error("{0:?} is not http, https, mqtts or metrics")]
 pub struct UnknownEndpoint(String);
 
 /// Checked settings.
@@ -117,6 +128,10 @@ pub struct Settings {
     pub http: Option<SocketAddr>,
     /// Address for HTTPS.
     pub https: Option<SocketAddr>,
+    /// Address for MQTT over TLS.
+    pub mqtts: Option<SocketAddr>,
+    /// What becomes of clients of MQTT 5 that ask for what they may not do.
+    pub mqtt_violations: Violations,
     /// Address for metrics and health.
     pub metrics: Option<SocketAddr>,
     /// The operator's own certificate and its key.
@@ -183,7 +198,7 @@ pub enum ConfigError {
         "{option} {text:?} is not an address to listen on ({reason}); write for example 127.0.0.1:8080 or [::]:8443"
     )]
     Address {
-        /// `http`, `https` or `metrics`.
+        /// `http`, `https`, `mqtts` or `metrics`.
         option: &'static str,
         /// As given.
         text: String,
@@ -199,6 +214,9 @@ pub enum ConfigError {
     /// A bound that cannot be kept.
     #[error("max-upload {0} is not a size from 1 to {max} MiB", max = MOST_MIB)]
     MaxUpload(u64),
+    /// A word that says nothing.
+    #[error("mqtt-violations {0:?} is not known; write disconnect or reason-code")]
+    Violations(String),
     /// A proxy that is no address.
     #[error(transparent)]
     Proxy(#[from] WrongProxy),
@@ -209,8 +227,8 @@ pub enum ConfigError {
     #[error(transparent)]
     LogFormat(#[from] UnknownFormat),
     /// A certificate nobody would see.
-    #[error("tls-cert is given, but only plain HTTP is served; add https")]
-    CertificateWithoutHttps,
+    #[error("tls-cert is given, but only plain HTTP is served; add https or mqtts")]
+    CertificateWithoutTls,
     /// A database that is none.
     #[error(
         "database is not the URL of a PostgreSQL database ({0}); write for example \
@@ -251,6 +269,8 @@ impl RawSettings {
             data: self.data.or(weaker.data),
             http: self.http.or(weaker.http),
             https: self.https.or(weaker.https),
+            mqtts: self.mqtts.or(weaker.mqtts),
+            mqtt_violations: self.mqtt_violations.or(weaker.mqtt_violations),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             host_name: if self.host_name.is_empty() { weaker.host_name } else { self.host_name },
@@ -281,13 +301,14 @@ impl RawSettings {
         let mut https = self.https.map(|text| address("https", &text)).transpose()?;
         let metrics = self.metrics.map(|text| address("metrics", &text)).transpose()?;
         let has = |endpoint| inherited.contains(&endpoint);
-        if http.is_none() && https.is_none() && !has(Endpoint::Http) && !has(Endpoint::Https) {
-            https = Some(DEFAULT_HTTPS);
+        let mut mqtts = self.mqtts.map(|text| address("mqtts", &text)).transpose()?;
+        let given = [http, https, mqtts].iter().any(Option::is_some);
+        if !given && ![Endpoint::Http, Endpoint::Https, Endpoint::Mqtts].into_iter().any(has) {
+            (https, mqtts) = (Some(DEFAULT_HTTPS), Some(DEFAULT_MQTTS));
         }
+        let tls_is_served = https.is_some() || mqtts.is_some() || has(Endpoint::Https) || has(Endpoint::Mqtts);
         let tls = match (self.tls_cert, self.tls_key) {
-            (Some(_), Some(_)) if https.is_none() && !has(Endpoint::Https) => {
-                return Err(ConfigError::CertificateWithoutHttps);
-            }
+            (Some(_), Some(_)) if !tls_is_served => return Err(ConfigError::CertificateWithoutTls),
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
             _ => return Err(ConfigError::HalfCertificate),
@@ -303,6 +324,10 @@ impl RawSettings {
             data,
             http,
             https,
+            mqtts,
+            mqtt_violations: self
+                .mqtt_violations
+                .map_or_else(|| Ok(Violations::default()), |text| violations(&text))?,
             metrics,
             tls,
             host_names: self.host_name,
@@ -334,6 +359,14 @@ pub(crate) fn is_certificate_name(name: &str) -> bool {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-*".contains(&b))
     };
     name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(is_label))
+}
+
+fn violations(text: &str) -> Result<Violations, ConfigError> {
+    match text {
+        "disconnect" => Ok(Violations::Disconnect),
+        "reason-code" => Ok(Violations::ReasonCode),
+        other => Err(ConfigError::Violations(other.to_owned())),
+    }
 }
 
 fn address(option: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
@@ -387,7 +420,11 @@ mod tests {
     #[test]
     fn https_is_the_default() {
         assert_eq!(raw("data = '/d'").check(&[]).unwrap().https, Some("0.0.0.0:8443".parse().unwrap()));
-        assert_eq!(raw("data = '/d'\nhttp = '127.0.0.1:1'").check(&[]).unwrap().https, None);
+        assert_eq!(raw("data = '/d'").check(&[]).unwrap().mqtts, Some("0.0.0.0:8883".parse().unwrap()));
+        for other in ["http", "mqtts"] {
+            let settings = raw(&format!("data = '/d'\n{other} = '127.0.0.1:1'")).check(&[]).unwrap();
+            assert_eq!(settings.https, None, "{other}");
+        }
         assert_eq!(raw("data = '/d'").check(&[Endpoint::Http]).unwrap().https, None);
         assert!(raw("data = '/d'").check(&[Endpoint::Metrics]).unwrap().https.is_some());
     }
@@ -400,6 +437,7 @@ mod tests {
         assert!(error("data = '/d'\ntls-cert = '/c'").contains("tls-key"));
         assert!(error("data = '/d'\ntrusted-proxies = ['10.0.0.0/40']").contains("10.0.0.0/40"));
         assert!(error("data = '/d'\nlog-format = 'xml'").contains("xml"));
+        assert!(error("data = '/d'\nmqtt-violations = 'ignore'").contains("reason-code"));
         assert!(error("data = '/d'\nhost-name = ['a b']").contains("\"a b\""));
         assert!(error("data = '/d'\nhttp='127.0.0.1:1'\ntls-cert = '/c'\ntls-key = '/k'").contains("https"));
         assert!(toml::from_str::<RawSettings>("dta = '/d'").unwrap_err().to_string().contains("dta"));

@@ -2,6 +2,7 @@
 
 use super::peer::Peer;
 use super::state::Scheme;
+use crate::broker;
 use crate::certificates::ClientCertificate;
 use crate::metrics::Metrics;
 use crate::proxies::TrustedProxies;
@@ -46,12 +47,20 @@ pub(crate) struct Front {
     scheme: Scheme,
     metrics: Arc<Metrics>,
     proxies: Arc<TrustedProxies>,
+    /// Who takes over a connection whose client asked for MQTT.
+    pub(super) mqtt: Option<Arc<broker::Front>>,
     ids: RequestIds,
 }
 
 impl Front {
-    pub(crate) fn new(router: Router, scheme: Scheme, metrics: Arc<Metrics>, proxies: Arc<TrustedProxies>) -> Self {
-        Self { router, scheme, metrics, proxies, ids: RequestIds::new() }
+    pub(crate) fn new(
+        router: Router,
+        scheme: Scheme,
+        metrics: Arc<Metrics>,
+        proxies: Arc<TrustedProxies>,
+        mqtt: Option<Arc<broker::Front>>,
+    ) -> Self {
+        Self { router, scheme, metrics, proxies, mqtt, ids: RequestIds::new() }
     }
 
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {

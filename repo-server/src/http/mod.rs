@@ -16,6 +16,7 @@ mod idempotency;
 mod imports;
 mod json;
 pub(crate) mod listener;
+mod mqtt;
 mod openapi;
 mod operations;
 mod pace;

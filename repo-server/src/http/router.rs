@@ -4,8 +4,8 @@ use super::problem::Problem;
 use super::service_error::ServiceError;
 use super::state::{ServerState, Surface};
 use super::{
-    audit, body, certificates, debian, dput, groups, idempotency, imports, openapi, operations, packages, policies,
-    pool, shadows, suites, thing_types, things, tokens, unbroken,
+    audit, body, certificates, debian, dput, groups, idempotency, imports, mqtt, openapi, operations, packages,
+    policies, pool, shadows, suites, thing_types, things, tokens, unbroken,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -26,7 +26,7 @@ pub(crate) fn router(state: ServerState) -> Router {
         .route("/debian/pool/{*path}", get(pool::pool_file));
     let health = Router::new().route("/healthz", get(operations::health)).route("/readyz", get(operations::readiness));
     let shown = match state.surface {
-        Surface::Whole => repository.merge(api(state.clone())),
+        Surface::Whole => repository.merge(api(state.clone())).route("/mqtt", any(mqtt::connect)),
         Surface::Repository => repository
             .route("/api/{*path}", any(body::refuse_without_tls))
             .route("/upload/{*path}", any(body::refuse_without_tls))

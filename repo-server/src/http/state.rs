@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::audit::Audit;
+use crate::broker;
 use crate::certificates::Certificates;
 use crate::fleet_ca::Authority;
 use crate::messaging::Outbox;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// Whether clients are sent to the storage for packages.
     pub(crate) redirect: bool,
     pub(crate) metrics: Arc<Metrics>,
+    /// What takes connections for the MQTT broker, if there is one.
+    pub(crate) mqtt: Option<Arc<broker::Front>>,
     /// Becomes true when the server is told to stop.
     pub(crate) stop: watch::Receiver<bool>,
 }

@@ -12,6 +12,7 @@ mod conformance;
 mod durability;
 mod imports;
 mod keys;
+mod messaging;
 mod moto;
 mod operations;
 mod package;

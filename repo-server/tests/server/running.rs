@@ -107,7 +107,7 @@ impl Site {
     pub(crate) fn spawn(&self, command: &mut Command, arguments: &[&str]) -> Server {
         let mut child = command.env("DEBFLEET_SERVER_DATA", &self.data).stdout(Stdio::piped()).spawn().unwrap();
         let count = |options: &[&str]| arguments.iter().filter(|argument| options.contains(argument)).count();
-        let (listeners, metrics) = (count(&["--http", "--https"]), count(&["--metrics"]));
+        let (listeners, metrics) = (count(&["--http", "--https", "--mqtts"]), count(&["--metrics"]));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut announced = |count: usize, before: &str| -> Vec<String> {
             let lines = lines.by_ref().take(count);
@@ -395,6 +395,24 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The TCP ports that its process listens on, announced or not.
+    pub(crate) fn listening_ports(&self) -> Vec<u16> {
+        let process = self.child.id();
+        let sockets = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().filter_map(|entry| {
+            let link = std::fs::read_link(entry.unwrap().path()).ok()?.to_string_lossy().into_owned();
+            Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        });
+        let sockets: BTreeSet<String> = sockets.collect();
+        // proc(5): local address, remote address, state (0A is LISTEN), …, inode.
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+        let port = |line: &str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let listens = fields.get(3) == Some(&"0A") && fields.get(9).is_some_and(|inode| sockets.contains(*inode));
+            listens.then(|| u16::from_str_radix(fields[1].split(':').nth(1).unwrap(), 16).unwrap())
+        };
+        table.lines().filter_map(port).collect()
     }
 
     pub(crate) fn process_id(&self) -> rustix::process::Pid {

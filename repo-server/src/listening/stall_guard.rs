@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-pub(super) struct StallGuard<S> {
+pub(crate) struct StallGuard<S> {
     stream: S,
     limit: Duration,
     /// Set while a write waits for the peer.
@@ -15,7 +15,7 @@ pub(super) struct StallGuard<S> {
 }
 
 impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, deadline: None }
     }
 

@@ -1,0 +1,99 @@
+//! Under which client ids a certificate may connect: a client that could take another's id would get that one's messages.
+
+use super::identity::Identity;
+
+/// AWS: at most 128 bytes.
+const LONGEST_CLIENT_ID: usize = 128;
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("a client id has 1 to {LONGEST_CLIENT_ID} bytes, and no control characters, `+` or `#`")]
+    ClientId,
+    #[error("the client id is neither {0} nor begins with {0}/")]
+    OthersClientId(String),
+    #[error("the client id is the name of a thing that the certificate is not attached to")]
+    OthersThing,
+}
+
+/// A certificate of things may use their names, and what begins with one and a slash. One that is attached to none has its
+/// common name; one that claims may call itself anything that is no thing's name and has no slash.
+pub(super) fn check_client_id(client_id: &str, identity: &Identity, is_thing: bool) -> Result<(), Refusal> {
+    let is_plain = |c: char| !c.is_control() && c != '+' && c != '#';
+    if !(1..=LONGEST_CLIENT_ID).contains(&client_id.len()) || !client_id.chars().all(is_plain) {
+        return Err(Refusal::ClientId);
+    }
+    let is_below =
+        |name: &str| client_id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if identity.is_claim {
+        return if is_thing || client_id.contains('/') { Err(Refusal::OthersThing) } else { Ok(()) };
+    }
+    match identity.things.as_slice() {
+        [] if is_thing => Err(Refusal::OthersThing),
+        [] if is_below(&identity.common_name) => Ok(()),
+        [] => Err(Refusal::OthersClientId(identity.common_name.clone())),
+        things if things.iter().any(|thing| is_below(thing.as_str())) => Ok(()),
+        [first, ..] => Err(Refusal::OthersClientId(first.to_string())),
+    }
+}
+
+/// Whether a certificate's common name can be used as one: in a topic filter it must not mean more than itself.
+pub(super) fn is_common_name(name: &str) -> bool {
+    (1..=LONGEST_CLIENT_ID).contains(&name.len()) && !name.chars().any(|c| c.is_control() || "+#/".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificates::ClientCertificate;
+    use jiff::Timestamp;
+    use std::sync::Arc;
+
+    fn identity(common_name: &str, things: &[&str], is_claim: bool) -> Identity {
+        let shown = ClientCertificate {
+            id: "0".repeat(64).parse().unwrap(),
+            serial: "1".parse().unwrap(),
+            subject: String::new(),
+            common_name: None,
+            not_before: Timestamp::MIN,
+            not_after: Timestamp::MAX,
+            public_key: String::new(),
+        };
+        Identity {
+            shown: Arc::new(shown),
+            common_name: common_name.to_owned(),
+            things: things.iter().map(|thing| thing.parse().unwrap()).collect(),
+            is_claim,
+        }
+    }
+
+    #[test]
+    fn nobody_connects_under_anothers_name() {
+        let lamp = identity("anything", &["lamp-1", "lamp-2"], false);
+        for good in ["lamp-1", "lamp-2", "lamp-1/shell"] {
+            assert_eq!(check_client_id(good, &lamp, true), Ok(()), "{good}");
+        }
+        for bad in ["lamp-3", "lamp-11", "anything", "lamp", "/lamp-1"] {
+            assert!(matches!(check_client_id(bad, &lamp, false), Err(Refusal::OthersClientId(_))), "{bad}");
+        }
+        for bad in ["", "lamp-1/#", "lamp-1/+", "lamp-1/\n", &"a".repeat(129)] {
+            assert_eq!(check_client_id(bad, &lamp, false), Err(Refusal::ClientId), "{bad:?}");
+        }
+        let unattached = identity("gateway", &[], false);
+        assert_eq!(check_client_id("gateway/1", &unattached, false), Ok(()));
+        assert_eq!(check_client_id("gateway", &unattached, true), Err(Refusal::OthersThing));
+        assert!(check_client_id("lamp-1", &unattached, false).is_err());
+        let claim = identity("claim", &[], true);
+        assert_eq!(check_client_id("4711", &claim, false), Ok(()));
+        assert_eq!(check_client_id("lamp-1", &claim, true), Err(Refusal::OthersThing));
+        assert_eq!(check_client_id("lamp-1/x", &claim, false), Err(Refusal::OthersThing));
+    }
+
+    #[test]
+    fn a_common_name_means_only_itself() {
+        assert!(is_common_name("lamp-1") && is_common_name("CN with blanks"));
+        for bad in ["", "a/b", "+", "#", "a\n", &"a".repeat(129)] {
+            assert!(!is_common_name(bad), "{bad:?}");
+        }
+    }
+}

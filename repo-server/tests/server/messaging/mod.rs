@@ -1,0 +1,6 @@
+//! Devices that talk over the embedded broker, by Mosquitto's clients and by packets made by hand.
+
+mod attacks;
+mod clients;
+mod kept;
+mod talking;
