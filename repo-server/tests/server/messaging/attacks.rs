@@ -42,13 +42,9 @@ fn a_certificate_that_proves_nothing_gets_nowhere() {
         let line = server.logged("refused an MQTT client");
         assert!(line.contains(logged), "{case}: {line}");
     }
-    assert!(
-        Wire::open(&server, "mqtts", &honest, false, &[]).is_err_and(|_| true) || {
-            let mut wire = Wire::open(&server, "mqtts", &honest, false, &[]).unwrap();
-            wire.connect(4, "lamp-1", true, None).is_none()
-        },
-        "a client without a certificate"
-    );
+    let without = Wire::open(&server, "mqtts", &honest, false, &[]);
+    // In TLS 1.3 a client learns of it only when it listens.
+    assert!(without.map_or(true, |mut wire| wire.connect(4, "lamp-1", true, None).is_none()), "without a certificate");
     is_served(&server, &honest);
 }
 
