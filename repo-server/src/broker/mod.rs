@@ -50,6 +50,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::interval;
 use tokio_rustls::TlsAcceptor;
 
 /// The application protocols by which a client asks for MQTT: its own name, and AWS's for certificates on port 443.
@@ -325,19 +326,17 @@ async fn publish_all(core: Arc<Core>, mut waiting: mpsc::Receiver<Outgoing>) {
 /// whose time is over.
 async fn look_after(core: Arc<Core>) {
     let mut changes = core.certificates.changes();
-    let mut swept = tokio::time::Instant::now();
+    let (mut looks, mut sweeps) = (interval(LOOK_INTERVAL), interval(SWEEP_INTERVAL));
     loop {
-        let changed = tokio::time::timeout(LOOK_INTERVAL, changes.recv()).await;
-        match changed {
-            Ok(Ok(certificate)) => core.end_ended(|link| *link.identity.certificate() == certificate).await,
-            // Some were missed, so each may have changed.
-            Ok(Err(RecvError::Lagged(_))) => core.end_ended(|_| true).await,
-            Ok(Err(RecvError::Closed)) => tokio::time::sleep(LOOK_INTERVAL).await,
-            Err(_) => core.end_late(),
-        }
-        if swept.elapsed() >= SWEEP_INTERVAL {
-            swept = tokio::time::Instant::now();
-            core.sweep().await;
+        tokio::select! {
+            changed = changes.recv() => match changed {
+                Ok(certificate) => core.end_ended(|link| *link.identity.certificate() == certificate).await,
+                // Some were missed, so each may have changed.
+                Err(RecvError::Lagged(_)) => core.end_ended(|_| true).await,
+                Err(RecvError::Closed) => tokio::time::sleep(LOOK_INTERVAL).await,
+            },
+            _ = looks.tick() => core.end_late(),
+            _ = sweeps.tick() => core.sweep().await,
         }
     }
 }
