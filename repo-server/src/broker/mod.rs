@@ -40,15 +40,16 @@ use rmqtt::shared::DefaultShared;
 use rmqtt::types::{ClientId, CodecPublish, NodeId, Publish, QoS};
 use sessions::Sessions;
 use sqlx::AnyPool;
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use store::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::interval;
 use tokio_rustls::TlsAcceptor;
@@ -60,8 +61,8 @@ pub(crate) const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
 const NODE: NodeId = 0;
 /// Connections at a time. Each has three file descriptors.
 const MAX_CONNECTIONS: usize = 20_000;
-/// Of these, how many one remote party may hold: a whole fleet may stand behind one address.
-const MAX_CONNECTIONS_PER_PARTY: usize = 15_000;
+/// Handshakes under way at a time. Who begins one more ends the oldest, which has had its time unless nobody means it.
+const MOST_HANDSHAKES: usize = 1024;
 /// File descriptors for everything else.
 const OTHER_DESCRIPTORS: u64 = 4096;
 /// AWS: the longest packet, in bytes.
@@ -211,7 +212,9 @@ impl Broker {
         });
         tasks.spawn(publish_all(core.clone(), waiting));
         tasks.spawn(look_after(core.clone()));
-        let places = Places::new(most_connections(), MAX_CONNECTIONS_PER_PARTY, metrics.connections("mqtt"));
+        // A whole fleet may stand behind one address, and others still find places.
+        let most = most_connections();
+        let places = Places::new(most, most / 4 * 3, metrics.connections("mqtt"));
         let front = Arc::new(Front::new(core.clone(), places));
         Ok(Self { core, front, outbox: ToBroker(outbox), tasks, writing })
     }
@@ -252,20 +255,51 @@ impl Broker {
 /// Serves MQTT over TLS on an address until told to stop.
 pub(crate) async fn serve(listener: TcpListener, tls: TlsAcceptor, front: Arc<Front>, stop: watch::Receiver<bool>) {
     let places = front.places.clone();
-    listening::accept(
-        listener,
-        &places,
-        stop,
-        |_| false,
-        |stream, address, place| {
-            let (tls, front) = (tls.clone(), front.clone());
-            tokio::spawn(async move {
-                let Some(stream) = shake_hands(&tls, stream, address).await else { return };
+    let handshakes = Handshakes::default();
+    let not_a_proxy = |_| false;
+    listening::accept(listener, &places, stop, not_a_proxy, |stream, address, place| {
+        let (tls, front, handshakes) = (tls.clone(), front.clone(), handshakes.clone());
+        let pushed_out = handshakes.begin();
+        tokio::spawn(async move {
+            let shaken = tokio::select! {
+                shaken = shake_hands(&tls, stream, address) => shaken,
+                () = pushed_out.notified() => None,
+            };
+            handshakes.end(&pushed_out);
+            if let Some(stream) = shaken {
                 front.serve_tls(stream, address, place).await;
-            });
-        },
-    )
+            }
+        });
+    })
     .await;
+}
+
+/// The handshakes that are under way, the oldest first.
+#[derive(Clone, Default)]
+struct Handshakes(Arc<Mutex<VecDeque<Arc<Notify>>>>);
+
+impl Handshakes {
+    /// One more; it is told when it has to make room for others.
+    fn begin(&self) -> Arc<Notify> {
+        let pushed_out = Arc::new(Notify::new());
+        let mut all = self.all();
+        all.push_back(pushed_out.clone());
+        if all.len() > MOST_HANDSHAKES
+            && let Some(oldest) = all.pop_front()
+        {
+            oldest.notify_one();
+        }
+        pushed_out
+    }
+
+    fn end(&self, ended: &Arc<Notify>) {
+        self.all().retain(|other| !Arc::ptr_eq(other, ended));
+    }
+
+    fn all(&self) -> MutexGuard<'_, VecDeque<Arc<Notify>>> {
+        // A queue is whole at any time.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 async fn shake_hands(
@@ -466,6 +500,17 @@ fn now() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_handshake_too_many_ends_the_oldest_and_no_other() {
+        let handshakes = Handshakes::default();
+        let all: Vec<_> = (0..=MOST_HANDSHAKES).map(|_| handshakes.begin()).collect();
+        all[0].notified().await;
+        handshakes.end(&all[1]);
+        let _one_more = handshakes.begin();
+        assert_eq!(handshakes.all().len(), MOST_HANDSHAKES);
+        assert!(Arc::ptr_eq(&handshakes.all()[0], &all[2]), "there was room for it");
+    }
 
     #[test]
     fn numbers_are_never_the_same_even_when_the_clock_goes_back() {
