@@ -54,6 +54,11 @@ impl Refusal {
         self.status == 409
     }
 
+    /// Whether there is no such thing.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status == 404
+    }
+
     /// Whether the same request would be refused again.
     pub(crate) fn is_final(&self) -> bool {
         (400..500).contains(&self.status)

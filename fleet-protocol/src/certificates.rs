@@ -27,71 +27,93 @@ pub fn certificate_thing_path(id: &CertificateId, thing: &ThingName) -> String {
     format!("{CERTIFICATES_PATH}/{id}/things/{thing}")
 }
 
+/// Whether a certificate counts, in AWS IoT's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CertificateStatus {
+    /// It was made, and its device has not been registered with it.
+    PendingActivation,
+    /// It counts until it expires.
+    Active,
+    /// It does not count, and may count again.
+    Inactive,
+    /// It does not count, for good.
+    Revoked,
+}
+
+impl CertificateStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::PendingActivation, Self::Active, Self::Inactive, Self::Revoked];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingActivation => "PENDING_ACTIVATION",
+            Self::Active => "ACTIVE",
+            Self::Inactive => "INACTIVE",
+            Self::Revoked => "REVOKED",
+        }
+    }
+}
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateKind {
+    /// Devices come with it, and may only ask for their own certificate with it.
+    Claim,
+    /// One device's own.
+    Device,
+}
+
+impl CertificateKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Claim, Self::Device];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claim => "claim",
+            Self::Device => "device",
+        }
+    }
+}
+
+/// A word that names none of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not one of {known}")]
+pub struct UnknownWord {
+    text: String,
+    known: String,
+}
+
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $error:ident, $what:literal, { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// Its name.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
+    ($name:ident) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        /// A word that means none of them.
-        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-        #[error("{0:?} is not a {what}", what = $what)]
-        pub struct $error(String);
-
         impl FromStr for $name {
-            type Err = $error;
+            type Err = UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, $error> {
-                let found = Self::ALL.iter().copied().find(|word| word.as_str() == text);
-                found.ok_or_else(|| $error(text.chars().take(80).collect()))
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                Self::ALL.into_iter().find(|word| word.as_str() == text).ok_or_else(|| UnknownWord {
+                    text: text.chars().take(80).collect(),
+                    known: Self::ALL.map(Self::as_str).join(", "),
+                })
             }
         }
     };
 }
 
-words!(
-    /// Whether a certificate counts, in AWS IoT's words.
-    CertificateStatus, UnknownStatus, "status of a certificate", {
-        /// It was made, and its device has not been registered with it.
-        PendingActivation = "PENDING_ACTIVATION",
-        /// It counts until it expires.
-        Active = "ACTIVE",
-        /// It does not count, and may count again.
-        Inactive = "INACTIVE",
-        /// It does not count, for good.
-        Revoked = "REVOKED",
-    }
-);
-
-words!(
-    /// What a certificate is for.
-    CertificateKind, UnknownKind, "kind of certificate", {
-        /// Devices come with it, and may only ask for their own certificate with it.
-        Claim = "claim",
-        /// One device's own.
-        Device = "device",
-    }
-);
+words!(CertificateStatus);
+words!(CertificateKind);
 
 /// A certificate, without its PEM form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,8 +206,11 @@ mod tests {
     #[test]
     fn words_are_those_of_aws() {
         for status in CertificateStatus::ALL {
-            assert_eq!(status.as_str().parse::<CertificateStatus>().unwrap(), *status);
+            assert_eq!(status.as_str().parse::<CertificateStatus>().unwrap(), status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        for kind in CertificateKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
         assert!("active".parse::<CertificateStatus>().unwrap_err().to_string().contains("\"active\""));
         assert_eq!("claim".parse::<CertificateKind>().unwrap(), CertificateKind::Claim);

@@ -135,3 +135,13 @@ pub struct ShadowSections {
     #[schema(value_type = Option<Object>)]
     pub reported: Option<serde_json::Value>,
 }
+
+/// The name of a provisioning template.
+#[derive(ToSchema)]
+#[schema(pattern = "^[0-9A-Za-z_-]{1,36}$", example = "lamps")]
+pub struct TemplateName(pub String);
+
+/// A device's serial number.
+#[derive(ToSchema)]
+#[schema(pattern = "^[0-9A-Za-z._:+-]{1,128}$", example = "L-0001")]
+pub struct SerialNumber(pub String);

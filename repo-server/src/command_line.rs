@@ -56,6 +56,10 @@ Example:
   debfleet-server certificate revoke 5B:3C:90:1F --data /var/lib/debfleet-server
   debfleet-server certificate list --data /var/lib/debfleet-server";
 
+const CLAIM_EXAMPLES: &str = "\
+Example:
+  debfleet-server claim create 'lamps, first batch' --template lamps --out claim --data /var/lib/debfleet-server";
+
 const TOKEN_EXAMPLES: &str = "\
 Example, when the admin token is lost:
   debfleet-server token create --data /var/lib/debfleet-server --role admin";
@@ -89,6 +93,9 @@ pub(crate) enum Command {
     /// Take a device's client certificate its right to read what is only for devices
     #[command(subcommand, after_help = CERTIFICATE_EXAMPLES)]
     Certificate(CertificateCommand),
+    /// Make claim certificates, which devices come into the fleet with
+    #[command(subcommand)]
+    Claim(ClaimCommand),
     /// Make tokens on the server itself, for when no admin token is at hand
     #[command(subcommand)]
     Token(TokenCommand),
@@ -102,6 +109,33 @@ pub(crate) enum TokenCommand {
     /// `debfleet token create`.
     #[command(after_help = TOKEN_EXAMPLES)]
     Create(TokenOptions),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ClaimCommand {
+    /// Make a key and a certificate that devices of a template come with; the server may be running
+    ///
+    /// Whoever may write into the data folder may do this. `debfleet provisioning claim create` does the same over the API.
+    #[command(after_help = CLAIM_EXAMPLES)]
+    Create(ClaimOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct ClaimOptions {
+    /// Which devices will come with it
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The provisioning template that they are registered by
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) template: String,
+    /// Folder for claim.key, claim.pem and fleet-ca.pem; no file in it is overwritten
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// So many days it counts [default: two years]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) days: Option<u32>,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
 }
 
 #[derive(Subcommand)]

@@ -8,12 +8,10 @@ mod audit;
 pub mod backup;
 pub mod broker;
 mod certificate;
-#[allow(dead_code, unused_imports, reason = "for provisioning and the broker, which follow")]
 mod certificates;
 pub mod config;
 mod data_dir;
 mod database;
-#[allow(dead_code, unused_imports, reason = "for provisioning, which follows")]
 mod fleet_ca;
 mod http;
 pub mod init;
@@ -24,6 +22,7 @@ mod messaging;
 mod metrics;
 mod mqtt;
 mod policies;
+mod provisioning;
 pub mod proxies;
 mod reload;
 mod repeats;

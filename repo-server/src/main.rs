@@ -6,16 +6,16 @@ mod manual;
 use anyhow::Context as _;
 use clap::Parser as _;
 use command_line::{
-    BackendOptions, BackupOptions, CertificateCommand, Command, CommandLine, DataOptions, InitOptions, KeyCommand,
-    RestoreOptions, RetireOptions, RevokeOptions, ServeOptions, TokenCommand, TokenOptions,
+    BackendOptions, BackupOptions, CertificateCommand, ClaimCommand, ClaimOptions, Command, CommandLine, DataOptions,
+    InitOptions, KeyCommand, RestoreOptions, RetireOptions, RevokeOptions, ServeOptions, TokenCommand, TokenOptions,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use repo_server::backup::{Copied, back_up, restore};
 use repo_server::config::{Backends, RawSettings, Settings, SettingsSource};
 use repo_server::init::{AuthoritySource, FIRST_SUITE, Initialised, KeySource, init};
 use repo_server::local::{
-    KeyUse, RevokedCertificate, create_token, list_keys, retire_key, revoke_certificate, revoked_certificates,
-    rotate_key,
+    KeyUse, LocalClaim, RevokedCertificate, create_claim, create_token, list_keys, retire_key, revoke_certificate,
+    revoked_certificates, rotate_key,
 };
 use repo_server::logging::{self, LogFilter, LogFormat};
 use repo_server::serve::{Start, serve};
@@ -65,6 +65,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             Command::Token(TokenCommand::Create(options)) => run_token_create(options).await,
             Command::Key(command) => run_key(command).await,
             Command::Certificate(command) => run_certificate(command).await,
+            Command::Claim(ClaimCommand::Create(options)) => run_claim_create(options).await,
             Command::Backup(options) => run_backup(options).await,
             Command::Restore(options) => run_restore(options).await,
         }
@@ -148,6 +149,23 @@ async fn run_certificate(command: CertificateCommand) -> anyhow::Result<()> {
             say(&format!("The certificate {serial}{whose} counts no longer{before}."));
         }
     }
+    Ok(())
+}
+
+async fn run_claim_create(options: ClaimOptions) -> anyhow::Result<()> {
+    let ClaimOptions { data, name, template, out, days } = options;
+    let now = Timestamp::now();
+    let end = days.map(|days| now.checked_add(SignedDuration::from_hours(24 * i64::from(days)))).transpose()?;
+    let template = template.parse().context("could not make a claim")?;
+    let made = create_claim(&settings_of(data)?, name, template, end, &out, now).await;
+    let LocalClaim { id, not_after, files: [key, certificate, ca] } = made.context("could not make a claim")?;
+    say(&format!(
+        "claim {id}, until {not_after}\nPut {}, {} and {} on each device of the batch. `debfleet certificate revoke {id}` \
+         ends it.",
+        key.display(),
+        certificate.display(),
+        ca.display()
+    ));
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::messaging::{Nowhere, Outbox};
 use crate::metrics::Metrics;
 use crate::mqtt::Services;
 use crate::policies::{Policies, PolicyError};
+use crate::provisioning::{Domains, Provisioning};
 use crate::reload::Reloader;
 use crate::repeats::Repeats;
 use crate::repository::{OpenError, Repository};
@@ -152,13 +153,21 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     repository.renew_releases().await;
     let audit = Audit::new(database.clone(), Timestamp::now);
     let access = Arc::new(Access::load(database.clone(), audit.clone()).await?);
-    let certificates = Arc::new(Certificates::new(database.clone(), audit.clone()));
+    let certificates = Arc::new(Certificates::new(database.clone()));
     let authority = Arc::new(Authority::new(&dir));
     let registry = Arc::new(Registry::open(database.clone(), Timestamp::now).await?);
     let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
     let policies = Arc::new(Policies::open(database.clone(), registry.generation(), Timestamp::now).await?);
     let shadows = Arc::new(Shadows::new(database.clone(), audit.clone(), Timestamp::now));
+    let provisioning = Arc::new(Provisioning::new(Domains {
+        database: database.clone(),
+        audit: audit.clone(),
+        certificates: certificates.clone(),
+        authority: authority.clone(),
+        registry: registry.clone(),
+        policies: policies.clone(),
+    }));
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
 
@@ -170,7 +179,11 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
                 database: database.clone(),
                 certificates: certificates.clone(),
                 policies: policies.clone(),
-                services: Services { shadows: shadows.clone(), registry: registry.clone() },
+                services: Services {
+                    shadows: shadows.clone(),
+                    registry: registry.clone(),
+                    provisioning: provisioning.clone(),
+                },
                 metrics: metrics.clone(),
                 violations: settings.mqtt_violations,
             };
@@ -197,6 +210,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             audit: audit.clone(),
             certificates: certificates.clone(),
             authority: authority.clone(),
+            provisioning: provisioning.clone(),
             registry: registry.clone(),
             repeats: repeats.clone(),
             policies: policies.clone(),
@@ -225,8 +239,9 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             repository.maintain(),
             access.suites.keep_up(),
             certificates.tell_changes(),
+            registry.keep_up(),
             policies.keep_up(),
-            registry.keep_up()
+            provisioning.maintain(),
         );
     });
 

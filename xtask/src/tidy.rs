@@ -38,6 +38,8 @@ const MAY_NOT_CONTAIN: &[(&str, &str, &str)] = &[
     ("repo-server/src/certificates", "axum", "a domain knows nothing of HTTP"),
     ("repo-server/src/certificates/standing.rs", "sqlx", "what counts is decided without a look at the database"),
     ("repo-server/src/fleet_ca", "axum", "a domain knows nothing of HTTP"),
+    ("repo-server/src/provisioning", "axum", "a domain knows nothing of HTTP"),
+    ("repo-server/src/provisioning/rules.rs", "sqlx", "keys and names are judged without a look at the database"),
     ("repo-server/src/fleet_ca/request.rs", "std::fs", "a request is judged by itself"),
     ("repo-server/src/broker", "axum", "the broker is served by whoever accepts connections"),
     ("repo-server/src/mqtt", "rmqtt", "services answer messages, whichever broker carries them"),

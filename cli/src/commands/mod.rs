@@ -3,11 +3,13 @@
 pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod bump;
+pub(crate) mod certificate;
 pub(crate) mod completions;
 pub(crate) mod group;
 pub(crate) mod key;
 pub(crate) mod new;
 pub(crate) mod policy;
+pub(crate) mod provisioning;
 pub(crate) mod publish;
 pub(crate) mod release;
 pub(crate) mod sign;

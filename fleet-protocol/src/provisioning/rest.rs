@@ -73,7 +73,7 @@ fn yes() -> bool {
 #[serde(rename_all = "camelCase")]
 pub struct TemplateInfo {
     /// Its name.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "lamps"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::TemplateName))]
     pub template_name: TemplateName,
     /// When it was made.
     pub creation_date: Timestamp,
@@ -101,7 +101,7 @@ pub struct TemplatePage {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewSerials {
     /// Each once; those that are there stay as they are.
-    #[cfg_attr(feature = "openapi", schema(max_items = 10000))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::SerialNumber>, max_items = 10000))]
     pub serials: Vec<String>,
 }
 
@@ -152,7 +152,7 @@ pub struct NewClaim {
     )]
     pub name: String,
     /// The template that devices are registered by.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "lamps"))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::TemplateName))]
     pub template_name: TemplateName,
     /// PKCS #10, in PEM form. Only its public key counts.
     #[cfg_attr(feature = "openapi", schema(max_length = 4096))]

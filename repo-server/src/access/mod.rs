@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use throttle::{Rate, Throttle};
+pub(crate) use throttle::{Rate, Throttle};
 
 /// Wrong tokens and passwords that one remote party may send: ten, and then one in six seconds.
 const FAILURES: Rate = Rate { burst: 10, refill: Duration::from_secs(6), parties: 8192 };

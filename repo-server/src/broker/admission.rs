@@ -64,6 +64,7 @@ mod tests {
             common_name: common_name.to_owned(),
             things: things.iter().map(|thing| thing.parse().unwrap()).collect(),
             is_claim,
+            is_new: false,
         }
     }
 

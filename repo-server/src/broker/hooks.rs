@@ -9,6 +9,7 @@ use crate::messaging::Sender;
 use crate::policies::Subject;
 use async_trait::async_trait;
 use fleet_protocol::policy::Action;
+use jiff::Timestamp;
 use rmqtt::codec::types::MQTT_LEVEL_5;
 use rmqtt::codec::v5::{DisconnectReasonCode, PublishAckReason, SubscribeAckReason, ToReasonCode as _};
 use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType, Type};
@@ -187,6 +188,12 @@ impl Core {
         tracing::info!(
             client = link.client_id(), address = %link.address, certificate = %link.identity.certificate(), "an MQTT client connected"
         );
+        if link.identity.is_new {
+            let (certificate, now) = (link.identity.certificate(), Timestamp::now());
+            if let Err(error) = self.services.provisioning.connected(certificate, link.address, now).await {
+                tracing::error!(%error, %certificate, "a thing was not verified by its first connection; the next one will");
+            }
+        }
         self.tell_connected(&link).await;
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Identity {
     pub(super) things: Vec<ThingName>,
     /// It may do nothing but ask for a certificate of its own, and many devices may show it.
     pub(super) is_claim: bool,
+    /// It is a device's own, and was never shown before.
+    pub(super) is_new: bool,
 }
 
 impl Identity {
@@ -56,13 +58,13 @@ impl Core {
     pub(super) async fn identify(&self, shown: Arc<ClientCertificate>) -> Result<Identity, NotIdentified> {
         let common_name = shown.common_name.clone().filter(|name| is_common_name(name));
         let Some(common_name) = common_name else { return Err(NotIdentified::CommonName(shown.id.clone())) };
-        let is_claim = match self.certificates.standing(&shown, Timestamp::now()).await?? {
+        let (is_claim, is_new) = match self.certificates.standing(&shown, Timestamp::now()).await?? {
             Standing::Unregistered => return Err(NotIdentified::Unregistered(shown.id.clone())),
-            Standing::Claim(_) => true,
-            Standing::Device { .. } => false,
+            Standing::Claim(_) => (true, false),
+            Standing::Device { has_been_used } => (false, !has_been_used),
         };
         let things = self.certificates.things(&shown.id).await?;
-        Ok(Identity { shown, common_name, things, is_claim })
+        Ok(Identity { shown, common_name, things, is_claim, is_new })
     }
 
     /// Whether a thing has this name.

@@ -2,7 +2,7 @@
 
 use crate::audit::AuditError;
 use crate::database;
-use fleet_protocol::certificates::{CertificateStatus, UnknownKind, UnknownStatus};
+use fleet_protocol::certificates::{CertificateStatus, UnknownWord};
 use fleet_protocol::names::{CertificateId, NameError};
 
 /// What was asked of the certificates and not done.
@@ -13,9 +13,7 @@ pub(crate) enum CertificatesError {
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error("a certificate in the database: {0}")]
-    Status(#[from] UnknownStatus),
-    #[error("a certificate in the database: {0}")]
-    Kind(#[from] UnknownKind),
+    Word(#[from] UnknownWord),
     #[error("a certificate in the database: {0}")]
     Name(#[from] NameError),
     #[error("a certificate in the database: {0}")]

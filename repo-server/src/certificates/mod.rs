@@ -17,7 +17,6 @@ pub(crate) use serial::Serial;
 pub(crate) use standing::{NotValid, Standing};
 pub(crate) use store::{Filter, NewRecord, insert as insert_certificate, pem_of, settle};
 
-use crate::audit::Audit;
 use changes::Changes;
 use sqlx::AnyPool;
 
@@ -25,12 +24,11 @@ use sqlx::AnyPool;
 #[derive(Debug)]
 pub(crate) struct Certificates {
     database: AnyPool,
-    audit: Audit,
     changes: Changes,
 }
 
 impl Certificates {
-    pub(crate) fn new(database: AnyPool, audit: Audit) -> Self {
-        Self { database, audit, changes: Changes::default() }
+    pub(crate) fn new(database: AnyPool) -> Self {
+        Self { database, changes: Changes::default() }
     }
 }

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(ask(None, known(Device, CertificateStatus::Active), 100), Ok(device));
         assert_eq!(ask(None, known(Claim, CertificateStatus::Active), 50), Ok(Standing::Claim(None)));
         assert_eq!(ask(None, None, 50), Ok(Standing::Unregistered));
-        for status in CertificateStatus::ALL.iter().copied().filter(|status| *status != CertificateStatus::Active) {
+        for status in CertificateStatus::ALL.into_iter().filter(|status| *status != CertificateStatus::Active) {
             for kind in [Claim, Device] {
                 assert!(ask(None, known(kind, status), 50).is_err(), "{status} {kind}");
             }

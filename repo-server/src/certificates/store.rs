@@ -15,11 +15,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sqlx::any::AnyRow;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection as _, Row as _};
-use std::collections::BTreeSet;
+use sqlx::{Any, AnyConnection, Connection as _, Row as _};
 
-/// Ids that one statement asks for.
-const IDS_AT_A_TIME: usize = 500;
 /// The longest certificate that is registered, in bytes of its PEM form.
 const LONGEST_PEM: usize = 16 << 10;
 
@@ -105,23 +102,6 @@ impl Certificates {
             .fetch_all(&self.database)
             .await?;
         rows.iter().map(|row| Ok(row.try_get::<String, _>(0)?.parse()?)).collect()
-    }
-
-    /// Which of these certificates count no longer, but for their end.
-    pub(crate) async fn ended(&self, ids: &[CertificateId]) -> Result<Vec<CertificateId>, CertificatesError> {
-        let mut ended = Vec::new();
-        for ids in ids.chunks(IDS_AT_A_TIME) {
-            let places: Vec<String> = (2..2 + ids.len()).map(|place| format!("${place}")).collect();
-            let statement = format!("SELECT id FROM certificates WHERE status = $1 AND id IN ({})", places.join(", "));
-            let mut query = sqlx::query(AssertSqlSafe(statement)).bind(CertificateStatus::Active.as_str());
-            for id in ids {
-                query = query.bind(id.to_string());
-            }
-            let rows = query.fetch_all(&self.database).await?;
-            let active = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<BTreeSet<_>, _>>()?;
-            ended.extend(ids.iter().filter(|id| !active.contains(id.as_str())).cloned());
-        }
-        Ok(ended)
     }
 
     /// All that is known of a certificate.

@@ -28,7 +28,10 @@ pub(super) async fn require(
         ));
     };
     match state.certificates.standing(shown, Timestamp::now()).await? {
-        Ok(Standing::Device { .. }) => {}
+        Ok(Standing::Device { has_been_used: true }) => {}
+        Ok(Standing::Device { has_been_used: false }) => {
+            state.provisioning.connected(&shown.id, address, Timestamp::now()).await?;
+        }
         Ok(Standing::Unregistered | Standing::Claim(_)) => {
             let detail =
                 format!("the client certificate {} is not a device's own; `debfleet certificate list`", shown.id);

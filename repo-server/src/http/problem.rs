@@ -6,6 +6,7 @@ use crate::audit::AuditError;
 use crate::certificates::CertificatesError;
 use crate::database;
 use crate::policies::PolicyError;
+use crate::provisioning::{ErrorCode, ProvisioningError};
 use crate::repository::{PublishError, StoreError};
 use crate::storage::StorageError;
 use crate::things::RegistryError;
@@ -14,7 +15,9 @@ use axum::response::{IntoResponse, Response};
 use debian_formats::deb::DebProblem;
 use debian_formats::names::SuiteName;
 use debian_formats::openpgp::OpenPgpError;
+use fleet_protocol::provisioning::messages::Rejection;
 use fleet_protocol::publishing::{IN_PROGRESS, PROBLEM_MEDIA_TYPE, Problem as ProblemDetails};
+use serde::Serialize;
 
 /// An answer that says what went wrong and what to do.
 #[derive(Debug)]
@@ -24,6 +27,17 @@ pub(super) struct Problem {
     detail: String,
     /// A header that tells the client what to do.
     header: Option<(HeaderName, HeaderValue)>,
+    /// What a device is told besides, as over MQTT.
+    code: Option<ErrorCode>,
+}
+
+/// The members of a problem, and those of a [`Rejection`] for a device.
+#[derive(Serialize)]
+struct Told {
+    #[serde(flatten)]
+    problem: ProblemDetails,
+    #[serde(flatten)]
+    rejection: Option<Rejection>,
 }
 
 /// How a client may say who it is.
@@ -47,7 +61,7 @@ impl Challenge {
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into(), header: None }
+        Self { status, title, detail: detail.into(), header: None, code: None }
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -158,6 +172,27 @@ impl Problem {
     /// Of a question about a client that cannot be answered.
     pub(super) fn untestable(reason: &impl std::fmt::Display) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "No such client or action", reason.to_string())
+    }
+
+    /// As a device is told, which need not know everything.
+    pub(super) fn of_device(error: ProvisioningError) -> Self {
+        let (told, code) = (error.told(), error.code());
+        let problem = match code {
+            // Provisioning has logged it.
+            ErrorCode::InternalFailure => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Server error", told),
+            _ => Self { detail: told, ..error.into() },
+        };
+        Self { code: Some(code), ..problem }
+    }
+
+    /// Of a device that is not let in.
+    pub(super) fn of_stranger(detail: impl Into<String>) -> Self {
+        Self { code: Some(ErrorCode::AccessDenied), ..Self::forbidden(detail) }
+    }
+
+    /// Of a device's message that could not be read.
+    pub(super) fn of_device_message(self) -> Self {
+        Self { code: Some(ErrorCode::InvalidPayload), ..self }
     }
 
     /// The same, of one file among several.
@@ -290,9 +325,7 @@ impl From<CertificatesError> for Problem {
             E::NotByHand(_) | E::NoCertificate | E::OtherAuthority | E::Ended(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Certificate refused", text)
             }
-            E::Database(_) | E::Audit(_) | E::Status(_) | E::Kind(_) | E::Name(_) | E::Time(_) => {
-                Self::internal(&error)
-            }
+            E::Database(_) | E::Audit(_) | E::Word(_) | E::Name(_) | E::Time(_) => Self::internal(&error),
         }
     }
 }
@@ -315,6 +348,48 @@ impl From<RegistryError> for Problem {
                 Self::internal(&error)
             }
         }
+    }
+}
+
+impl From<ProvisioningError> for Problem {
+    fn from(error: ProvisioningError) -> Self {
+        let text = error.to_string();
+        match (error.code(), error) {
+            (_, error) if error.is_full() => Self::disk_full(&error),
+            (_, ProvisioningError::Certificates(error)) => error.into(),
+            (_, ProvisioningError::Registry(error)) => error.into(),
+            (_, ProvisioningError::Policies(error)) => error.into(),
+            (_, ProvisioningError::TooMany(wait)) => {
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", text);
+                let seconds = HeaderValue::from(wait.as_secs() + 1);
+                Self { header: Some((header::RETRY_AFTER, seconds)), ..problem }
+            }
+            (ErrorCode::InternalFailure, error) => Self::internal(&error),
+            (code, _) => Self::new(status_of(code), title_of(code), text),
+        }
+    }
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidCertificateSigningRequest
+        | ErrorCode::InvalidCertificateOwnershipToken
+        | ErrorCode::InvalidParameters => StatusCode::UNPROCESSABLE_ENTITY,
+        code => StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn title_of(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidPayload => "Bad request",
+        ErrorCode::InvalidCertificateSigningRequest => "Signing request refused",
+        ErrorCode::InvalidCertificateOwnershipToken => "Token refused",
+        ErrorCode::InvalidParameters => "Refused",
+        ErrorCode::AccessDenied => "Not allowed",
+        ErrorCode::ResourceNotFound => "Not found",
+        ErrorCode::ResourceConflict => "Conflict",
+        ErrorCode::TooManyRequests => "Too many requests",
+        ErrorCode::InternalFailure => "Server error",
     }
 }
 
@@ -366,9 +441,14 @@ impl From<BadToken> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, title, detail, header: advice } = self;
-        let details = ProblemDetails { title: title.to_owned(), status: status.as_u16(), detail };
-        let mut response = (status, axum::Json(details)).into_response();
+        let Self { status, title, detail, header: advice, code } = self;
+        let rejection = code.map(|code| Rejection {
+            status_code: status.as_u16(),
+            error_code: code.as_str().to_owned(),
+            error_message: detail.clone(),
+        });
+        let problem = ProblemDetails { title: title.to_owned(), status: status.as_u16(), detail };
+        let mut response = (status, axum::Json(Told { problem, rejection })).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
         headers.extend(advice);

@@ -84,7 +84,13 @@ async fn identify(state: &ServerState, visitor: Visitor<'_>) -> Result<Reader, P
     let mut without_secret = Ok(Reader::Stranger);
     if let Some(shown) = client.and_then(|client| client.certificate.as_ref()) {
         without_secret = match state.certificates.standing(shown, Timestamp::now()).await? {
-            Ok(Standing::Device { .. } | Standing::Unregistered) => return Ok(Reader::Device),
+            Ok(Standing::Device { has_been_used }) => {
+                if !has_been_used {
+                    state.provisioning.connected(&shown.id, address_of(client), Timestamp::now()).await?;
+                }
+                return Ok(Reader::Device);
+            }
+            Ok(Standing::Unregistered) => return Ok(Reader::Device),
             Ok(Standing::Claim(_)) => Err(stranger("with a claim a device can only ask for its own certificate")),
             Err(not_valid) => Err(Problem::unauthenticated(Challenge::Basic, not_valid.to_string())),
         };

@@ -5,7 +5,7 @@ use super::service_error::ServiceError;
 use super::state::{ServerState, Surface};
 use super::{
     audit, body, certificates, debian, dput, groups, idempotency, imports, mqtt, openapi, operations, packages,
-    policies, pool, shadows, suites, thing_types, things, tokens, unbroken,
+    policies, pool, provisioning, shadows, suites, thing_types, things, tokens, unbroken,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -69,6 +69,7 @@ fn aws() -> Router<ServerState> {
 fn lists() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/suites/{suite}/withdrawals", post(suites::withdraw_many))
+        .route("/api/v1/provisioning/templates/{template}/serials", post(provisioning::add_serials))
         .route("/api/v1/things", get(things::list).post(things::register))
         .layer(DefaultBodyLimit::max(LONGEST_LIST))
 }
@@ -114,6 +115,17 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/certificates", get(certificates::list).post(certificates::register))
         .route("/api/v1/certificates/{id}", get(certificates::describe))
         .route("/api/v1/certificates/{id}/status", put(certificates::set_status))
+        .route("/api/v1/certificates/{id}/things/{thing}", put(certificates::attach).delete(certificates::detach))
+        .route("/api/v1/device/certificates/create-from-csr", post(provisioning::create_from_csr))
+        .route("/api/v1/device/provisioning-templates/{template}/provision", post(provisioning::provision))
+        .route("/api/v1/provisioning/claims", post(provisioning::create_claim))
+        .route("/api/v1/provisioning/templates", get(provisioning::templates))
+        .route(
+            "/api/v1/provisioning/templates/{template}",
+            get(provisioning::template).put(provisioning::set_template).delete(provisioning::remove_template),
+        )
+        .route("/api/v1/provisioning/templates/{template}/serials", get(provisioning::serials))
+        .route("/api/v1/provisioning/templates/{template}/serials/{serial}", delete(provisioning::remove_serial))
         .route("/api/v1/policies", get(policies::list).post(policies::create))
         .route("/api/v1/policies/{policy}", get(policies::show).delete(policies::delete))
         .route("/api/v1/policies/{policy}/versions", post(policies::create_version))

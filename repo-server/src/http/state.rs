@@ -8,6 +8,7 @@ use crate::fleet_ca::Authority;
 use crate::messaging::Outbox;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
+use crate::provisioning::Provisioning;
 use crate::repeats::Repeats;
 use crate::repository::Repository;
 use crate::shadows::Shadows;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) authority: Arc<Authority>,
+    pub(crate) provisioning: Arc<Provisioning>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) repeats: Arc<Repeats>,
     pub(crate) policies: Arc<Policies>,

@@ -35,8 +35,8 @@ pub async fn revoke_certificate(
         }
         Err(_) => read(Path::new(asked))?,
     };
-    let (database, audit) = tables(&dir, settings).await?;
-    let certificates = Certificates::new(database.clone(), audit);
+    let (database, _) = tables(&dir, settings).await?;
+    let certificates = Certificates::new(database.clone());
     let actor = Actor::local("debfleet-server certificate revoke");
     let counted = certificates.revoke(serial, &subject, actor, now).await?;
     let at = certificates.revoked_at(serial).await?.unwrap_or(now);
@@ -47,8 +47,8 @@ pub async fn revoke_certificate(
 /// Those that no longer count, in the order of their revocation.
 pub async fn revoked_certificates(settings: &Settings) -> Result<Vec<RevokedCertificate>, LocalError> {
     let dir = data_dir(settings)?;
-    let (database, audit) = tables(&dir, settings).await?;
-    let revoked = Certificates::new(database.clone(), audit).revoked().await?.into_iter();
+    let (database, _) = tables(&dir, settings).await?;
+    let revoked = Certificates::new(database.clone()).revoked().await?.into_iter();
     let revoked = revoked.map(|it| RevokedCertificate { serial: it.serial, subject: it.subject, at: it.at }).collect();
     database.close().await;
     Ok(revoked)

@@ -2,10 +2,12 @@
 //! second writer, and other files are exchanged whole.
 
 mod certificate;
+mod claim;
 mod repository_key;
 mod token;
 
 pub use certificate::{RevokedCertificate, revoke_certificate, revoked_certificates};
+pub use claim::{LocalClaim, create_claim};
 pub use repository_key::{KeyUse, ListedKey, list_keys, retire_key, rotate_key};
 pub use token::create_token;
 pub(crate) use token::first_token;

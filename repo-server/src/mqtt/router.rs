@@ -1,9 +1,11 @@
 //! Every reserved topic that the server answers, on one page.
 
-use super::shadows;
+use super::{provisioning, shadows};
 use crate::messaging::{Outgoing, Sender};
+use crate::provisioning::Provisioning;
 use crate::shadows::Shadows;
 use crate::things::Registry;
+use fleet_protocol::provisioning::topics::Topic as ProvisioningTopic;
 use fleet_protocol::shadow::{ShadowTopic, ShadowTopicKind};
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ const RESERVED: &str = "$aws/";
 pub(crate) struct Services {
     pub(crate) shadows: Arc<Shadows>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) provisioning: Arc<Provisioning>,
 }
 
 impl Services {
@@ -29,6 +32,9 @@ impl Services {
         }
         if let Ok(ShadowTopic { shadow, kind: ShadowTopicKind::Request(operation) }) = topic.parse() {
             return Some(shadows::answer(self, &shadow, operation, payload).await);
+        }
+        if let Some(topic) = ProvisioningTopic::parse(topic) {
+            return Some(provisioning::answer(&self.provisioning, from, &topic, payload).await);
         }
         tracing::debug!(topic, client = from.client_id, "a message on a reserved topic that answers nothing");
         Some(Vec::new())

@@ -60,13 +60,13 @@ impl Site {
     }
 
     /// A server with a suite that is only for devices.
-    fn start_private(&self, arguments: &[&str]) -> Server {
+    pub(crate) fn start_private(&self, arguments: &[&str]) -> Server {
         self.change_database("UPDATE suites SET access = 'devices'");
         self.start_with(arguments)
     }
 }
 
-fn read(device: &ureq::Agent, server: &Server, headers: &[(&str, &str)]) -> Answer {
+pub(crate) fn read(device: &ureq::Agent, server: &Server, headers: &[(&str, &str)]) -> Answer {
     // The last listener is the one of HTTPS.
     let mut request = device.get(format!("{}{INRELEASE}", server.bases.last().unwrap()));
     for (name, value) in headers {
@@ -135,11 +135,11 @@ fn the_certificate_of_a_proxy_says_nothing_about_those_behind_it() {
 }
 
 /// A certificate's id: the SHA-256 of its DER form.
-fn id_of(identity: &Identity) -> String {
+pub(crate) fn id_of(identity: &Identity) -> String {
     debian_formats::checksums::sha256_hex(&pem::parse(&identity.pem).unwrap().into_contents())
 }
 
-const BOTH: [&str; 4] = ["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+pub(crate) const BOTH: [&str; 4] = ["--https", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
 #[test]
 fn a_certificate_that_is_deactivated_counts_no_longer_on_a_connection_that_is_open() {

@@ -18,6 +18,7 @@ mod operations;
 mod package;
 mod policies;
 mod postgres;
+mod provisioning;
 mod publishing;
 mod reading;
 mod repeats;

@@ -1,4 +1,4 @@
-//! When a token ends, as it is typed.
+//! When a token or a claim ends, as it is typed.
 
 use anyhow::{Context, Result};
 use jiff::civil::Date;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 /// A time from now, or a point in time.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Expiry {
+pub(crate) enum Expiry {
     In(Span),
     At(Timestamp),
 }
@@ -18,7 +18,7 @@ impl FromStr for Expiry {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(span) = text.parse::<Span>() {
-            return if span.is_positive() { Ok(Self::In(span)) } else { Err("a token cannot end in the past".into()) };
+            return if span.is_positive() { Ok(Self::In(span)) } else { Err("the end cannot be in the past".into()) };
         }
         if let Ok(date) = text.parse::<Date>()
             && text.len() == "2030-01-31".len()
@@ -34,12 +34,12 @@ impl FromStr for Expiry {
 
 impl Expiry {
     /// The point in time, in whole seconds.
-    pub(super) fn after(self, now: Timestamp) -> Result<Timestamp> {
+    pub(crate) fn after(self, now: Timestamp) -> Result<Timestamp> {
         let at = match self {
             Self::At(at) => at,
             Self::In(span) => {
                 let end = now.to_zoned(TimeZone::UTC).checked_add(span);
-                end.context("--expires is too far away; leave it away for a token that does not expire")?.timestamp()
+                end.context("--expires is too far away")?.timestamp()
             }
         };
         Ok(Timestamp::from_second(at.as_second())?)

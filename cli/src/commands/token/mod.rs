@@ -5,6 +5,8 @@ mod expiry;
 mod list;
 mod revoke;
 
+pub(crate) use expiry::Expiry;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 

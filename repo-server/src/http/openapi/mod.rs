@@ -2,7 +2,10 @@
 
 mod page;
 
-use super::{audit, certificates, groups, imports, packages, policies, shadows, suites, thing_types, things, tokens};
+use super::{
+    audit, certificates, groups, imports, packages, policies, provisioning, shadows, suites, thing_types, things,
+    tokens,
+};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -67,6 +70,18 @@ use utoipa::{Modify, OpenApi};
         policies::attach_to_group,
         policies::detach_from_group,
         policies::test,
+        certificates::attach,
+        certificates::detach,
+        provisioning::templates,
+        provisioning::template,
+        provisioning::set_template,
+        provisioning::remove_template,
+        provisioning::serials,
+        provisioning::add_serials,
+        provisioning::remove_serial,
+        provisioning::create_claim,
+        provisioning::create_from_csr,
+        provisioning::provision,
         things::list,
         things::register,
         things::show,
@@ -102,6 +117,8 @@ use utoipa::{Modify, OpenApi};
         (name = "tokens", description = "Who may do what"),
         (name = "certificates", description = "Who is a device, and who is no longer"),
         (name = "shadows", description = "What things reported, and what is desired of them: AWS IoT's device shadows, with its paths, shapes and errors. A device shows its client certificate in place of a token"),
+        (name = "provisioning", description = "How devices come into the fleet"),
+        (name = "devices", description = "What devices ask, with their client certificate"),
         (name = "audit", description = "Who changed what"),
         (name = "policies", description = "What devices may do"),
         (name = "things", description = "Devices, and what is known of them"),
@@ -147,13 +164,20 @@ impl Modify for Common {
         scheme.description =
             Some("A token, such as `debfleet token create` makes. Each operation names the role it takes.".to_owned());
         document.components.get_or_insert_default().add_security_scheme(SCHEME, SecurityScheme::Http(scheme));
+        let certificate = SecurityScheme::MutualTls {
+            description: Some("A client certificate of the fleet CA that is registered here.".to_owned()),
+            extensions: None,
+            deprecated: None,
+        };
+        document.components.get_or_insert_default().add_security_scheme("certificate", certificate);
         for item in document.paths.paths.values_mut() {
             let reading = [&mut item.get];
             for operation in reading.into_iter().flatten() {
                 complete(operation, false);
             }
-            for operation in item.post.iter_mut().filter(|operation| !is_of(operation, "tokens") && !is_aws(operation))
-            {
+            for operation in item.post.iter_mut().filter(|operation| {
+                !["tokens", "devices"].iter().any(|tag| is_of(operation, tag)) && !is_aws(operation)
+            }) {
                 let parameters = operation.parameters.get_or_insert_default();
                 parameters.push(RefOr::T(idempotency_key()));
                 for (status, description) in REPEATED {

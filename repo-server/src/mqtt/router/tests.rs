@@ -27,8 +27,9 @@ impl Fleet {
             .await
             .unwrap();
         let shadows = Shadows::new(database.clone(), Audit::new(database.clone(), clock), clock);
-        let registry = Registry::open(database.clone(), clock).await.unwrap();
-        let services = Services { shadows: Arc::new(shadows), registry: Arc::new(registry) };
+        let registry = Arc::new(Registry::open(database.clone(), clock).await.unwrap());
+        let provisioning = Provisioning::for_tests(folder.path(), database.clone()).await;
+        let services = Services { shadows: Arc::new(shadows), registry, provisioning };
         let thing = Some("lamp".parse().unwrap());
         let certificate = "0".repeat(64).parse().unwrap();
         let sender = Sender { client_id: "lamp".to_owned(), certificate, thing, address: [127, 0, 0, 1].into() };
