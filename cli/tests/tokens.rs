@@ -25,11 +25,18 @@ fn wrong_words_are_usage_errors_that_name_the_right_ones() {
     ask(&["token", "create", "ci", "--role", "viewer", "--expires", "soon"]).fails(2, &["2030-01-31"]);
     ask(&["token", "create", "ci", "--role", "viewer", "--suite", "../x"]).fails(2, &["suite"]);
     ask(&["suite", "access", "stable", "friends"]).fails(2, &["devices"]);
+    let set = ["thing", "shadow", "set", "lamp-1"];
+    ask(&set).fails(2, &["--desired"]);
+    ask(&[&set[..], &["--desired", "on=true"]].concat()).fails(2, &[r#"{"on":true}"#]);
+    ask(&[&set[..], &["--desired", "[1]"]].concat()).fails(2, &["a JSON object"]);
+    ask(&["thing", "shadow", "get", "a/b"]).fails(2, &["thing name"]);
 }
 
 #[test]
 fn a_server_that_is_not_there_is_told() {
-    for arguments in [&["token", "list"][..], &["audit"], &["suite", "access", "stable"]] {
+    for arguments in
+        [&["token", "list"][..], &["audit"], &["suite", "access", "stable"], &["thing", "shadow", "get", "lamp-1"]]
+    {
         ask(arguments).fails(1, &["nothing answers there"]);
     }
 }

@@ -65,7 +65,9 @@ impl Shadows {
                 self.make_room(shadow, now).await?;
                 insert(shadow, &update.after, now)?
             };
-            let entry = by.map(|actor| entry(actor, "shadow.update", shadow, &update.after));
+            let entry = by.map(|actor| {
+                entry(actor, "shadow.update", shadow, &update.after, &format!(": {}", update.accepted.state))
+            });
             if self.note_and_write(written, entry).await? {
                 return Ok(update);
             }
@@ -86,7 +88,7 @@ impl Shadows {
             let now = self.now();
             let (after, deleted) = delete(shadow, &before, request.clone(), now)?;
             let written = write(shadow, &before, &after, now)?;
-            let entry = by.map(|actor| entry(actor, "shadow.delete", shadow, &after));
+            let entry = by.map(|actor| entry(actor, "shadow.delete", shadow, &after, ""));
             if self.note_and_write(written, entry).await? {
                 return Ok(deleted);
             }
@@ -203,8 +205,8 @@ fn name_of(shadow: &ShadowId) -> &str {
     shadow.name.as_ref().map_or("", ShadowName::as_str)
 }
 
-fn entry(actor: &Actor, action: &'static str, shadow: &ShadowId, after: &Shadow) -> Entry {
-    let detail = format!("version {}", after.version);
+fn entry(actor: &Actor, action: &'static str, shadow: &ShadowId, after: &Shadow, what: &str) -> Entry {
+    let detail = format!("version {}{what}", after.version);
     Entry { actor: actor.clone(), action, subject: shadow.label(), detail, outcome: Outcome::Done }
 }
 

@@ -127,6 +127,7 @@ fn a_shadow_is_made_changed_listed_and_deleted() {
         ],
         "what was refused is no change"
     );
+    assert_eq!(log.entries[0].detail, r#"version 4: {"desired":{"on":true}}"#);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::WhichShadow;
 use crate::report;
-use crate::server::ServerOptions;
+use crate::server::{Refusal, ServerOptions};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -51,9 +51,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let accepted: Value = server
         .post(&shadow.path(), &request)
+        .map_err(advise)
         .with_context(|| format!("could not change the shadow of {} on {}", shadow.label(), server.address()))?;
     if arguments.json {
         return report::result(&accepted.to_string());
     }
     report::result(&format!("{}: version {}", shadow.label(), accepted.get("version").unwrap_or(&Value::Null)))
+}
+
+/// AWS's words for a conflict do not say what to do.
+fn advise(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Refusal>() {
+        Some(refusal) if refusal.is_conflict() => {
+            let advice =
+                "the shadow was changed since; look with `debfleet thing shadow get`, and give the version it shows";
+            error.context(advice)
+        }
+        _ => error,
+    }
 }
