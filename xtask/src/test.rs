@@ -4,6 +4,7 @@ use crate::fuzz::fuzz;
 use crate::program::{build_binaries, cargo, install_missing, run, workspace};
 use crate::tidy::tidy;
 use anyhow::{Context, Result};
+use std::fs::File;
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
@@ -47,10 +48,12 @@ const NEEDED: [&str; 35] = [
 
 /// Programs from PyPI, which the server's tests find at these places in `target`: an S3-compatible server, and one who
 /// asks the API whatever its document allows.
-const FROM_PYPI: [(&str, &str, &str); 2] = [
+const FROM_PYPI: [(&str, &str, &str); 3] = [
     ("moto", "bin/moto_server", "moto[server]==5.*"),
     // Another version asks other things.
     ("schemathesis", "bin/schemathesis", "schemathesis==4.32.5"),
+    // Amazon's device SDK, which brings no program.
+    ("awsiotsdk", "installed", "awsiotsdk==1.*"),
 ];
 
 /// Enough to try the seeds and what is near them; `cargo xtask fuzz` looks further.
@@ -75,5 +78,10 @@ fn install_from_pypi(folder: &str, program: &str, requirement: &str) -> Result<(
     println!("installing from PyPI into {}: {requirement}", folder.display());
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context("could not make a venv")?;
     run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", requirement]))
-        .with_context(|| format!("could not install {requirement}"))
+        .with_context(|| format!("could not install {requirement}"))?;
+    let program = folder.join(program);
+    if !program.exists() {
+        File::create(&program).with_context(|| format!("could not make {}", program.display()))?;
+    }
+    Ok(())
 }

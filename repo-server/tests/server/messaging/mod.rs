@@ -3,4 +3,5 @@
 mod attacks;
 mod clients;
 mod kept;
+mod official;
 mod talking;
