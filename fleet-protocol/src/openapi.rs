@@ -120,7 +120,7 @@ pub struct ShadowUpdate {
     /// The version that the shadow must have.
     pub version: Option<u64>,
     /// To be found again in the answer: up to 64 bytes.
-    #[schema(pattern = "^[ -~]{0,64}$")]
+    #[schema(max_length = 64)]
     pub client_token: Option<String>,
 }
 
