@@ -3,7 +3,7 @@
 use crate::debian_root::{DebianRoot, put};
 use crate::package::PackageKey;
 use crate::program::{Ended, binary, run};
-use crate::server::get;
+use crate::server::{Server, get};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -29,9 +29,20 @@ impl Device {
         Self::with_root(DebianRoot::in_folder(folder), url, key)
     }
 
+    /// A fresh device of a server that it knows by more than plain HTTP.
+    #[must_use]
+    pub fn of_fleet(server: &Server, key: &PackageKey) -> Self {
+        let keyring = std::fs::read(server.data().join("repository.gpg")).expect("the server has its keyring");
+        Self::made(DebianRoot::new(), &keyring, server.url(), key)
+    }
+
     fn with_root(root: DebianRoot, url: &str, key: &PackageKey) -> Self {
+        Self::made(root, &get(&format!("{url}/debian/repository.gpg")), url, key)
+    }
+
+    fn made(root: DebianRoot, repository_keyring: &[u8], url: &str, key: &PackageKey) -> Self {
         let device = Self { root, etc: tempfile::tempdir().expect("a temporary folder") };
-        put(&device.etc.path().join("repository.gpg"), &get(&format!("{url}/debian/repository.gpg")));
+        put(&device.etc.path().join("repository.gpg"), repository_keyring);
         device.trust_packages_of(key);
         device.configure(url, "");
         device

@@ -21,6 +21,7 @@ pub mod program;
 pub mod repository;
 pub mod server;
 pub mod tree;
+pub mod wire;
 
 pub use archive::{Archive, plain_deb};
 pub use at_scale::AtScale;
@@ -35,3 +36,4 @@ pub use program::{Ended, binary, run};
 pub use repository::RepositoryCopy;
 pub use server::Server;
 pub use tree::Tree;
+pub use wire::Wire;

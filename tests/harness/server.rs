@@ -17,6 +17,8 @@ pub struct Server {
     scheme: &'static str,
     url: String,
     address: String,
+    /// Where it takes MQTT over TLS, if it does.
+    mqtts: Option<String>,
     /// Environment variables of the process.
     settings: Vec<(&'static str, String)>,
 }
@@ -35,6 +37,15 @@ impl Server {
     #[must_use]
     pub fn start_https(key: &PackageKey) -> Self {
         Self::start_with(key, "https", vec![])
+    }
+
+    /// HTTPS, and MQTT over TLS.
+    #[must_use]
+    pub fn start_fleet(key: &PackageKey) -> Self {
+        let mut server = Self::initialised(key, "https", vec![]);
+        server.mqtts = Some("127.0.0.1:0".to_owned());
+        server.resume();
+        server
     }
 
     /// So many processes on one database and one bucket.
@@ -63,6 +74,7 @@ impl Server {
             scheme: self.scheme,
             url: String::new(),
             address: "127.0.0.1:0".to_owned(),
+            mqtts: self.mqtts.as_ref().map(|_| "127.0.0.1:0".to_owned()),
             settings: self.settings.clone(),
         };
         server.resume();
@@ -70,6 +82,12 @@ impl Server {
     }
 
     fn start_with(key: &PackageKey, scheme: &'static str, settings: Vec<(&'static str, String)>) -> Self {
+        let mut server = Self::initialised(key, scheme, settings);
+        server.resume();
+        server
+    }
+
+    fn initialised(key: &PackageKey, scheme: &'static str, settings: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
         let mut init = binary("debfleet-server");
@@ -78,29 +96,35 @@ impl Server {
         let token = printed.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.expect("init prints the admin token").to_owned();
         let (url, address) = (String::new(), "127.0.0.1:0".to_owned());
-        let mut server = Self { folder, token, running: None, scheme, url, address, settings };
-        server.resume();
-        server
+        Self { folder, token, running: None, scheme, url, address, mqtts: None, settings }
     }
 
     /// Starts it again on the same data and port.
     pub fn resume(&mut self) {
-        let mut child = binary("debfleet-server")
-            .envs(self.settings.clone())
-            .arg("--data")
-            .arg(self.data())
-            .args([&format!("--{}", self.scheme), &self.address])
+        let mut command = binary("debfleet-server");
+        command.envs(self.settings.clone()).arg("--data").arg(self.data());
+        command.args([&format!("--{}", self.scheme), &self.address]);
+        if let Some(address) = &self.mqtts {
+            command.args(["--mqtts", address]);
+        }
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("debfleet-server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its stdout is ours")).lines();
-        let url = lines.find_map(|line| {
-            let line = line.expect("debfleet-server prints text");
-            line.trim().strip_prefix("listening on ").map(str::to_owned)
-        });
-        self.url = url.expect("debfleet-server says where it listens");
+        let mut listening = || {
+            let url = lines.find_map(|line| {
+                let line = line.expect("debfleet-server prints text");
+                line.trim().strip_prefix("listening on ").map(str::to_owned)
+            });
+            url.expect("debfleet-server says where it listens")
+        };
+        self.url = listening();
+        if let Some(address) = &mut self.mqtts {
+            *address = listening().trim_start_matches("mqtts://").to_owned();
+        }
         self.address = self.url.trim_start_matches(self.scheme).trim_start_matches("://").to_owned();
         self.running = Some(child);
         // Whatever else it prints is read away, so that it never waits for us.
@@ -119,6 +143,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it takes MQTT over TLS: host and port.
+    #[must_use]
+    pub fn mqtts(&self) -> &str {
+        self.mqtts.as_deref().expect("it was started for a fleet")
     }
 
     /// Its data folder.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 35] = [
+const NEEDED: [&str; 37] = [
     "aptly",
     "binutils",
     "btrfs-progs",
@@ -28,6 +28,7 @@ const NEEDED: [&str; 35] = [
     "gpgv",
     "lintian",
     "mmdebstrap",
+    "mosquitto",
     "mosquitto-clients",
     "mount",
     "nginx-light",
@@ -38,6 +39,7 @@ const NEEDED: [&str; 35] = [
     "python3-venv",
     "python3-yaml",
     "reprepro",
+    "softhsm2",
     "sqv",
     "systemd",
     "systemd-container",
