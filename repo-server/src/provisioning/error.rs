@@ -31,7 +31,7 @@ pub(crate) enum ProvisioningError {
     #[error("there is no provisioning template {0}; `debfleet provisioning template list` shows them all")]
     NoTemplate(TemplateName),
     #[error(
-        "the provisioning template {0} is disabled; `debfleet provisioning template set {0} --enable` changes that"
+        "the provisioning template {0} is disabled; `debfleet provisioning template set {0} --enabled true` changes that"
     )]
     Disabled(TemplateName),
     #[error("the key is one that may not be used again: its certificate {0} does not count; make a new key")]
