@@ -176,6 +176,32 @@ impl Certificates {
         Ok(self.describe(id).await?.certificate)
     }
 
+    /// The same as a person wishes it. What ends takes along the renewals that were asked for with it and never used:
+    /// whoever had its key may have asked for them.
+    pub(crate) async fn change_status(
+        &self,
+        id: &CertificateId,
+        status: CertificateStatus,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<CertificateInfo, CertificatesError> {
+        let changed = self.set_status(id, status, actor.clone(), now).await?;
+        if changed.kind == CertificateKind::Device && status != CertificateStatus::Active {
+            let unused = sqlx::query(
+                "SELECT id FROM certificates WHERE asked_with = $1 AND status = $2 AND first_used_at IS NULL ORDER BY id",
+            )
+            .bind(id.to_string())
+            .bind(CertificateStatus::Active.as_str())
+            .fetch_all(&self.database)
+            .await?;
+            for row in unused {
+                let renewal = row.try_get::<String, _>(0)?.parse()?;
+                self.set_status(&renewal, status, actor.clone(), now).await?;
+            }
+        }
+        Ok(changed)
+    }
+
     /// Has a certificate that waited count from now on, and notes it.
     pub(crate) async fn activate(
         &self,

@@ -129,7 +129,7 @@ pub(super) async fn set_status(
 ) -> Result<axum::Json<CertificateInfo>, Problem> {
     caller.require(Action::ManageIdentities)?;
     let id = id_of(&id)?;
-    let changed = state.certificates.set_status(&id, change.status, caller.actor(), Timestamp::now()).await?;
+    let changed = state.certificates.change_status(&id, change.status, caller.actor(), Timestamp::now()).await?;
     tracing::info!(%id, status = %changed.status, by = caller.actor().name, "a certificate's status");
     Ok(axum::Json(changed))
 }

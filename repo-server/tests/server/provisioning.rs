@@ -406,6 +406,20 @@ fn a_device_renews_its_certificate_and_the_old_one_counts_until_the_new_one_was_
 }
 
 #[test]
+fn a_renewal_that_a_thief_asked_for_ends_with_the_stolen_certificate() {
+    let site = Site::new();
+    let (server, claim) = site.start_provisioning();
+    let stolen = site.party(&server, &claim).provision(&KeyPair::generate().unwrap(), "S1");
+    let (of_thief, _) = site.party(&server, &stolen).given(&KeyPair::generate().unwrap());
+    assert_eq!(server.set_status(&id_of(&stolen), "REVOKED"), 200);
+    assert_eq!(read(&site.device(&of_thief), &server, &[]).status, 401);
+    // A revoked claim takes no device along.
+    let other = site.party(&server, &claim).provision(&KeyPair::generate().unwrap(), "S2");
+    assert_eq!(server.set_status(&id_of(&claim), "REVOKED"), 200);
+    assert_eq!(read(&site.device(&other), &server, &[]).status, 200);
+}
+
+#[test]
 fn a_claim_counts_for_its_template_until_it_is_revoked() {
     let site = Site::new();
     let (server, claim) = site.start_provisioning();
