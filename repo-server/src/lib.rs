@@ -32,5 +32,4 @@ mod shadows;
 pub mod sockets;
 mod storage;
 mod supervision;
-#[allow(dead_code, unused_imports, reason = "for policies, provisioning, shadows and the broker, which follow")]
 mod things;

@@ -42,7 +42,6 @@ pub(crate) struct Grant {
 
 /// Something that needs a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "the fleet's routes follow")]
 pub(crate) enum Action<'a> {
     /// Read a suite that is only for devices, or how a suite is set up.
     Read(&'a SuiteName),

@@ -6,6 +6,7 @@
 //! a client id of its own (`admission`). Its will is checked when it connects, as if it were published then.
 
 mod admission;
+mod attendance;
 mod front;
 mod hooks;
 mod identity;
@@ -22,11 +23,13 @@ pub(crate) use front::Front;
 pub use store::StoreError;
 
 use crate::certificates::{Certificates, Standing};
+use crate::database;
 use crate::listening::{self, Places};
 use crate::messaging::{Audience, Outbox, Outgoing};
 use crate::metrics::Metrics;
 use crate::mqtt::Services;
 use crate::policies::Policies;
+use attendance::Attendance;
 use hooks::{ASKED_AT, Hooks};
 use index::{Index, Subscriber};
 use jiff::Timestamp;
@@ -114,6 +117,7 @@ struct Core {
     index: Index,
     retained: Retained,
     store: Store,
+    attendance: Attendance,
     ids: Ids,
     library: OnceLock<ServerContext>,
 }
@@ -174,6 +178,8 @@ impl Broker {
         let retained = Retained::new(store.clone(), &kept.retained);
         let listener = settings().bind().and_then(|listener| listener.tcp()).map_err(BrokerError::Loopback)?;
         let inner = listener.local_addr().map_err(BrokerError::Loopback)?;
+        let (attendance, changes) = Attendance::new();
+        let (registry, is_alone) = (services.registry.clone(), !database::is_shared(&database));
         let core = Arc::new(Core {
             database,
             certificates,
@@ -187,6 +193,7 @@ impl Broker {
             index: index.clone(),
             retained: retained.clone(),
             store,
+            attendance,
             ids: Ids::new(kept.highest),
             library: OnceLock::new(),
         });
@@ -211,6 +218,7 @@ impl Broker {
             }
         });
         tasks.spawn(publish_all(core.clone(), waiting));
+        tasks.spawn(attendance::note_all(registry, changes, is_alone));
         tasks.spawn(look_after(core.clone()));
         // A whole fleet may stand behind one address, and others still find places.
         let most = most_connections();

@@ -1,23 +1,35 @@
 //! Telling who came and who went.
 
 use super::Core;
+use super::attendance::Change;
 use super::link::Link;
 use super::now;
 use crate::messaging::{Audience, Outgoing};
 use fleet_protocol::presence::{DisconnectReason, Presence, PresenceEvent, connected_topic, disconnected_topic};
+use jiff::Timestamp;
 use rmqtt::codec::v5::DisconnectReasonCode;
 use rmqtt::types::{Disconnect, Reason};
 
 impl Core {
     pub(super) async fn tell_connected(&self, link: &Link) {
         let what = Presence::Connected { ip_address: link.address.to_string() };
+        self.attend(link, None).await;
         self.tell(link, connected_topic(link.client_id()), what).await;
     }
 
     pub(super) async fn tell_disconnected(&self, link: &Link, disconnect_reason: DisconnectReason) {
+        self.attend(link, Some(disconnect_reason)).await;
         let client_initiated_disconnect = disconnect_reason == DisconnectReason::ClientInitiatedDisconnect;
         let what = Presence::Disconnected { client_initiated_disconnect, disconnect_reason };
         self.tell(link, disconnected_topic(link.client_id()), what).await;
+    }
+
+    /// Of a client that is a thing itself, and not one of its other programs.
+    async fn attend(&self, link: &Link, gone: Option<DisconnectReason>) {
+        if let Some(thing) = link.identity.thing(link.client_id()) {
+            let (thing, number, at) = (thing.clone(), link.number, Timestamp::now());
+            self.attendance.note(Change { thing, number, at, gone }).await;
+        }
     }
 
     async fn tell(&self, link: &Link, topic: String, what: Presence) {

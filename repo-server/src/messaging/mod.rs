@@ -26,7 +26,6 @@ pub(crate) struct Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// Only the client that asked, if it subscribed to the topic: the topic may be one that many listen to.
-    #[allow(dead_code, reason = "for provisioning, which follows")]
     Requester,
     /// Whoever subscribed.
     Subscribers,

@@ -56,21 +56,6 @@ impl Registry {
         names.into_iter().map(|name| Ok(name.parse()?)).collect()
     }
 
-    /// The groups that a thing is in, itself or because it is in a group below; none where there is no such thing.
-    pub(crate) async fn groups_of(&self, thing: &ThingName) -> Result<Vec<GroupName>, RegistryError> {
-        let names: Vec<String> = sqlx::query_scalar(
-            "WITH RECURSIVE up (name, parent) AS ( \
-                 SELECT g.name, g.parent FROM thing_groups g JOIN thing_group_members m ON m.group_name = g.name \
-                 WHERE m.thing = $1 \
-                 UNION SELECT g.name, g.parent FROM thing_groups g JOIN up ON g.name = up.parent) \
-             SELECT name FROM up ORDER BY name",
-        )
-        .bind(thing.as_str())
-        .fetch_all(&self.database)
-        .await?;
-        names.into_iter().map(|name| Ok(name.parse()?)).collect()
-    }
-
     /// The things of a group behind `after`, by name; with `recursive` also those of the groups below it.
     pub(crate) async fn members(
         &self,

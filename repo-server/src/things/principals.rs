@@ -51,16 +51,6 @@ impl Registry {
                 .await?;
         ids.into_iter().map(|id| Ok(id.parse()?)).collect()
     }
-
-    /// The things that a certificate speaks for, by name.
-    pub(crate) async fn things_of(&self, certificate: &CertificateId) -> Result<Vec<ThingName>, RegistryError> {
-        let names: Vec<String> =
-            sqlx::query_scalar("SELECT thing FROM thing_principals WHERE certificate = $1 ORDER BY thing")
-                .bind(certificate.as_str())
-                .fetch_all(&self.database)
-                .await?;
-        names.into_iter().map(|name| Ok(name.parse()?)).collect()
-    }
 }
 
 async fn attach(
