@@ -143,6 +143,9 @@ fn a_device_joins_reports_what_is_installed_and_carries_out_a_wish() {
     let things = fleet.debfleet(&["group", "things", "verified"]);
     assert!(things.contains("lamp-1"), "its own certificate has connected: {things}");
 
+    let connected = fleet.debfleet(&["thing", "search", "connectivity.connected:true"]);
+    assert!(connected.contains("lamp-1"), "{connected}");
+
     fleet.server.publish(&Source::hi().bumped("0.2.0").build(&fleet.key));
     let wish = json!({"operation": "update", "packages": [{"name": "hi", "version": "0.2.0-1"}], "suite": "stable"});
     fleet.wish(&wish);
@@ -213,6 +216,40 @@ fn a_device_without_mqtt_joins_over_https_and_survives_cuts() {
     assert!(cuts > 10, "only {cuts} cuts: the wire did not break where something is said");
     let things = fleet.debfleet(&["thing", "show", "lamp-1", "--json"]);
     assert!(things.contains("lamp-1"), "{things}");
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_renewed_with_a_new_key() {
+    let fleet = Fleet::new();
+    fleet.over_mqtt();
+    fleet.debfleet(&["thing", "create", "lamp-1"]);
+    fleet.debfleet(&["group", "add", "verified", "lamp-1"]);
+    let files = fleet.files.path();
+    let keys = fleet.server.data().join("keys/fleet-ca.key");
+    let openssl = format!(
+        "openssl ecparam -name prime256v1 -genkey -noout -out lamp.key; \
+         openssl req -new -key lamp.key -subj /CN=lamp-1 -out lamp.csr; \
+         echo extendedKeyUsage=clientAuth > lamp.ext; \
+         faketime '-10 days' openssl x509 -req -in lamp.csr -CA {} -CAkey {} -CAcreateserial -CAserial serial -days 11 -extfile lamp.ext -out lamp.pem",
+        fleet.server.fleet_ca().display(),
+        keys.display()
+    );
+    run(Command::new("bash").args(["-euc", &openssl]).current_dir(files)).success();
+    let certificate = files.join("lamp.pem");
+    fleet.debfleet(&["certificate", "register", certificate.to_str().unwrap(), "--thing", "lamp-1"]);
+    let text = |name: &str| std::fs::read_to_string(files.join(name)).unwrap();
+    let identity = json!({"thing": "lamp-1", "key": text("lamp.key"), "certificate": text("lamp.pem")});
+    std::fs::create_dir_all(fleet.identity()).unwrap();
+    put(&fleet.identity().join("identity.json"), identity.to_string().as_bytes());
+
+    let _running = fleet.run();
+    fleet.shadow("debfleet", |shadow| shadow["state"]["reported"]["suite"] == "stable");
+    let kept = std::fs::read(fleet.identity().join("identity.json")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    assert_eq!(kept["thing"], "lamp-1");
+    assert!(kept["key"] != identity["key"] && kept["certificate"] != identity["certificate"], "both are new");
+    let listed = fleet.debfleet(&["certificate", "list", "--thing", "lamp-1"]);
+    assert!(listed.contains("ACTIVE"), "{listed}");
 }
 
 #[test]
