@@ -47,18 +47,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Line>, Vec<Refused>)> {
     let (mut lines, mut refused, mut seen) = (Vec::new(), Vec::new(), HashMap::new());
     let mut record = StringRecord::new();
     loop {
-        let begin = reader.position().line();
+        let begin = line_of(reader.position(), bytes);
         match reader.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
             Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
-                let line = error.position().map_or(begin, csv::Position::line);
+                let line = error.position().map_or(begin, |position| line_of(position, bytes));
                 refused.push(Refused { line, reason: "it is no UTF-8 text".to_owned() });
                 continue;
             }
             Err(error) => return Err(error.into()),
         }
-        let number = record.position().map_or(begin, csv::Position::line);
+        let number = record.position().map_or(begin, |position| line_of(position, bytes));
         let outcome =
             thing_of(&record, &columns).and_then(|thing| match seen.insert(thing.thing_name.clone(), number) {
                 Some(first) => Err(format!("the thing {} stands in line {first}, too", thing.thing_name)),
@@ -73,6 +73,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Line>, Vec<Refused>)> {
         bail!("it has no line behind the first, which names the columns");
     }
     Ok((lines, refused))
+}
+
+/// The line that a record stands in: its position is that of the empty lines before it.
+fn line_of(position: &csv::Position, bytes: &[u8]) -> u64 {
+    let rest = usize::try_from(position.byte()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+    let empty = rest.iter().take_while(|byte| b"\r\n".contains(byte)).filter(|byte| **byte == b'\n').count();
+    position.line() + empty as u64
 }
 
 fn columns(headers: &StringRecord) -> Result<Vec<Column>> {
@@ -157,6 +164,12 @@ mod tests {
         for (refused, (line, word)) in refused.iter().zip(words) {
             assert!(refused.line == line && refused.reason.contains(word), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn lines_that_end_as_on_windows_are_counted_alike() {
+        let (_, refused) = read(b"thingName\r\nlamp-1\r\n\r\n\r\nlamp 2\r\nlamp 3\r\n").unwrap();
+        assert_eq!(refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [5, 6]);
     }
 
     #[test]
