@@ -5,7 +5,8 @@ use crate::data_dir::DataDir;
 use durable_files::DurableError;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AnyPool, Connection as _};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
 use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -181,6 +182,15 @@ pub(crate) async fn copy(path: &Path, copy: &Path) -> Result<(), DatabaseError> 
 /// Whether other server processes may use it at the same time.
 pub(crate) fn is_shared(database: &AnyPool) -> bool {
     database.connect_options().database_url.scheme() != "sqlite"
+}
+
+/// On a full disk SQLite may end a transaction by itself, and the pool would not know: after a failure a connection is
+/// not used again. How it closes does not matter.
+pub(crate) async fn settle<T, E>(connection: PoolConnection<Any>, outcome: Result<T, E>) -> Result<T, E> {
+    if outcome.is_err() {
+        let _ = connection.close().await;
+    }
+    outcome
 }
 
 async fn set_up(connection: &mut AnyConnection, settings: &'static [&'static str]) -> Result<(), sqlx::Error> {

@@ -1,7 +1,7 @@
 //! What is known of a thing, as terms: what queries are decided on, and what an index holds.
 
 use super::field::{Field, Section};
-use super::pattern::number_of;
+use super::words::{NUMBER_MARK, lower_words, number_of, term_of_number};
 use crate::names::{GroupName, ShadowName, ThingName, ThingTypeName};
 use crate::shadow::Attributes;
 use serde_json::Value;
@@ -11,8 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const SHADOW_TERMS: usize = 2_000;
 /// The longest field and term, in bytes. A longer field is not known, a longer term is cut.
 const LONGEST: usize = 800;
-/// What stands before a JSON number among the terms. No text has it: control characters separate words.
-const NUMBER_MARK: char = '\u{1}';
 
 /// One value of a field, or a word of it: in lower case, and of a JSON number a form that no text has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +36,6 @@ impl Term {
     pub(super) fn is_json_number(&self) -> bool {
         self.0.starts_with(NUMBER_MARK)
     }
-}
-
-/// How a JSON number stands among the terms: 80 and 80.0 are the same.
-pub(super) fn term_of_number(number: f64) -> String {
-    // Adding zero makes the negative zero an ordinary one.
-    format!("{NUMBER_MARK}{}", number + 0.0)
 }
 
 /// Whether a thing is connected.
@@ -180,12 +172,6 @@ impl Facts {
         }
         self.terms.entry(field.clone()).or_default().insert(Term(text));
     }
-}
-
-/// Its words in lower case, between white space and control characters.
-pub(super) fn lower_words(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod facts;
 mod field;
 mod parse;
 mod pattern;
+mod words;
 
 pub use facts::{Connectivity, Facts, SHADOW_TERMS, Term};
 pub use field::{Field, FieldError, Section};

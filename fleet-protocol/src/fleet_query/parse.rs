@@ -1,7 +1,8 @@
 //! Reading a query.
 
 use super::field::{Field, FieldError};
-use super::pattern::{Pattern, Piece, number_of, phrase_of};
+use super::pattern::{Pattern, Piece, phrase_of};
+use super::words::number_of;
 use super::{Bound, Query, Range, Test};
 use std::iter::Peekable;
 use std::str::{Chars, FromStr};

@@ -1,6 +1,6 @@
 //! Forms that values may have: `*` stands for any text, `?` for one character.
 
-use super::facts::{lower_words, term_of_number};
+use super::words::{lower_words, number_of, term_of_number};
 
 /// A form, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,13 +101,6 @@ impl Pattern {
     }
 }
 
-/// The number that a text is, written with digits.
-pub(super) fn number_of(text: &str) -> Option<f64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    let number: f64 = if plain { text.parse().ok()? } else { return None };
-    number.is_finite().then_some(number)
-}
-
 /// Words in lower case with a blank between two.
 pub(super) fn phrase_of(text: &str) -> String {
     lower_words(text).join(" ")
@@ -135,14 +128,6 @@ mod tests {
         ] {
             assert!(good.iter().all(|text| pattern.matches(text)), "{pattern:?}");
             assert!(!bad.iter().any(|text| pattern.matches(text)), "{pattern:?}");
-        }
-    }
-
-    #[test]
-    fn a_number_is_written_with_digits() {
-        assert_eq!(number_of("-1.5e3"), Some(-1500.0));
-        for bad in ["", "inf", "nan", "1e999", "0x1", "1_0", " 1", "infinity", "1.3.0-1"] {
-            assert_eq!(number_of(bad), None, "{bad}");
         }
     }
 }

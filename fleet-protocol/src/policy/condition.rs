@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::context::Client;
-use super::document::Effect;
+use super::effect::Effect;
 use super::pattern::{Filling, Match, Pattern, PatternError, Syntax};
 use super::resource::{Resource, ResourceError};
 use super::variable::Variable;

@@ -2,7 +2,8 @@
 
 use super::action::Action;
 use super::context::Client;
-use super::document::{Document, Effect, Miss};
+use super::document::{Document, Miss};
+use super::effect::Effect;
 use crate::names::PolicyName;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -3,12 +3,11 @@
 use super::action::{Action, ActionSet};
 use super::condition::{Condition, ConditionError};
 use super::context::Client;
+use super::effect::Effect;
 use super::pattern::{Filling, Match};
 use super::raw::{Object, RawDocument, RawStatement, Texts};
 use super::resource::{Resource, ResourceError};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::str::FromStr;
 
 /// AWS's limit, in characters that are not white space.
@@ -21,25 +20,6 @@ pub const LONGEST_TEXT: usize = 32 << 10;
 const WITH_VARIABLES: &str = "2012-10-17";
 /// The one before, which is meant where none is given.
 const OLDER: &str = "2008-10-17";
-
-/// Whether a statement allows or denies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Effect {
-    /// It allows, unless another one denies.
-    Allow,
-    /// It denies, whatever another one allows.
-    Deny,
-}
-
-impl fmt::Display for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Allow => "Allow",
-            Self::Deny => "Deny",
-        })
-    }
-}
 
 /// A text that is no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::attributes::{Attributes, Stamps};
 use super::document::{Document, Sections};
-use super::request::StatePatch;
+use super::request::{StatePatch, to_value};
 use crate::names::ShadowName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -43,11 +43,6 @@ impl Accepted {
         let metadata = to_value(&document.metadata);
         Self { state, metadata, version, timestamp: now, client_token: client_token.map(str::to_owned) }
     }
-}
-
-/// Maps with texts as keys can always be written.
-pub(super) fn to_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }
 
 /// A shadow that is gone.

@@ -1,7 +1,6 @@
 //! What is asked of a shadow. Nothing of a request is believed before it is checked here.
 
 use super::attributes::{self, Attributes, stamps_of};
-use super::messages::to_value;
 use super::{MOST_REQUEST_BYTES, MOST_TOKEN_BYTES, Refusal, Stamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -150,4 +149,8 @@ fn token(request: &Map<String, Value>) -> Result<Option<String>, Refusal> {
         Some(Value::String(token)) if token.len() <= MOST_TOKEN_BYTES => Ok(Some(token.clone())),
         Some(_) => Err(Refusal::InvalidClientToken),
     }
+}
+/// Maps with texts as keys can always be written.
+pub(super) fn to_value(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
 }

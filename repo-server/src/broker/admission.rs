@@ -37,11 +37,6 @@ pub(super) fn check_client_id(client_id: &str, identity: &Identity, is_thing: bo
     }
 }
 
-/// Whether a certificate's common name can be used as one: in a topic filter it must not mean more than itself.
-pub(super) fn is_common_name(name: &str) -> bool {
-    (1..=LONGEST_CLIENT_ID).contains(&name.len()) && !name.chars().any(|c| c.is_control() || "+#/".contains(c))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,13 +83,5 @@ mod tests {
         assert_eq!(check_client_id("4711", &claim, false), Ok(()));
         assert_eq!(check_client_id("lamp-1", &claim, true), Err(Refusal::OthersThing));
         assert_eq!(check_client_id("lamp-1/x", &claim, false), Err(Refusal::OthersThing));
-    }
-
-    #[test]
-    fn a_common_name_means_only_itself() {
-        assert!(is_common_name("lamp-1") && is_common_name("CN with blanks"));
-        for bad in ["", "a/b", "+", "#", "a\n", &"a".repeat(129)] {
-            assert!(!is_common_name(bad), "{bad:?}");
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! Who is at the other end: a certificate of the fleet CA that the registry knows, and the things that it speaks for.
 
 use super::Core;
-use super::admission::is_common_name;
 use crate::certificates::{CertificatesError, ClientCertificate, NotValid, Standing};
 use fleet_protocol::names::{CertificateId, ThingName};
 use jiff::Timestamp;
@@ -71,5 +70,26 @@ impl Core {
     pub(super) async fn is_thing(&self, name: &str) -> Result<bool, sqlx::Error> {
         let found = sqlx::query("SELECT 1 FROM things WHERE name = $1").bind(name.to_owned());
         Ok(found.fetch_optional(&self.database).await?.is_some())
+    }
+}
+
+/// It may be a client id: at most 128 bytes.
+const LONGEST_COMMON_NAME: usize = 128;
+
+/// Whether a certificate's common name can be used as one: in a topic filter it must not mean more than itself.
+fn is_common_name(name: &str) -> bool {
+    (1..=LONGEST_COMMON_NAME).contains(&name.len()) && !name.chars().any(|c| c.is_control() || "+#/".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_common_name_means_only_itself() {
+        assert!(is_common_name("lamp-1") && is_common_name("CN with blanks"));
+        for bad in ["", "a/b", "+", "#", "a\n", &"a".repeat(129)] {
+            assert!(!is_common_name(bad), "{bad:?}");
+        }
     }
 }

@@ -25,7 +25,7 @@ pub use store::StoreError;
 use crate::certificates::{Certificates, Standing};
 use crate::database;
 use crate::listening::{self, Places};
-use crate::messaging::{Audience, Outbox, Outgoing};
+use crate::messaging::{Audience, Outbox, Outgoing, Violations};
 use crate::metrics::Metrics;
 use crate::mqtt::Services;
 use crate::policies::Policies;
@@ -120,16 +120,6 @@ struct Core {
     attendance: Attendance,
     ids: Ids,
     library: OnceLock<ServerContext>,
-}
-
-/// What becomes of a client of MQTT 5 that asks for what it may not do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Violations {
-    /// It is disconnected, as on AWS. One of MQTT 3.1.1 always is: it could not be told otherwise.
-    #[default]
-    Disconnect,
-    /// It is refused with a reason code.
-    ReasonCode,
 }
 
 /// The broker of this server.

@@ -15,7 +15,7 @@ pub(crate) use client_certificate::ClientCertificate;
 pub(crate) use error::CertificatesError;
 pub(crate) use serial::Serial;
 pub(crate) use standing::{NotValid, Standing};
-pub(crate) use store::{Filter, NewRecord, insert as insert_certificate, pem_of, settle};
+pub(crate) use store::{Filter, NewRecord, insert as insert_certificate, pem_of};
 
 use changes::Changes;
 use sqlx::AnyPool;

@@ -2,9 +2,9 @@
 
 use super::changes::next_generation;
 use super::serial::Serial;
-use super::store::settle;
 use super::{Certificates, CertificatesError};
 use crate::audit::{self, Actor, Entry};
+use crate::database::settle;
 use fleet_protocol::audit::Outcome;
 use fleet_protocol::certificates::CertificateStatus;
 use jiff::Timestamp;

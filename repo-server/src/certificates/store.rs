@@ -5,6 +5,7 @@ use super::client_certificate::ClientCertificate;
 use super::standing::{Known, NotValid, Standing, standing};
 use super::{Certificates, CertificatesError, revocation};
 use crate::audit::{self, Actor, Entry};
+use crate::database::settle;
 use fleet_protocol::audit::Outcome;
 use fleet_protocol::certificates::{
     CertificateDescription, CertificateInfo, CertificateKind, CertificatePage, CertificateStatus,
@@ -14,8 +15,7 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sqlx::any::AnyRow;
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, Connection as _, Row as _};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 
 /// The longest certificate that is registered, in bytes of its PEM form.
 const LONGEST_PEM: usize = 16 << 10;
@@ -286,15 +286,6 @@ impl Certificates {
         settle(connection, outcome).await?;
         Ok(self.describe(&record.certificate.id).await?.certificate)
     }
-}
-
-/// On a full disk SQLite may end a transaction by itself, and the pool would not know: after a failure a connection is
-/// not used again. How it closes does not matter.
-pub(crate) async fn settle<T, E>(connection: PoolConnection<Any>, outcome: Result<T, E>) -> Result<T, E> {
-    if outcome.is_err() {
-        let _ = connection.close().await;
-    }
-    outcome
 }
 
 async fn change_status(

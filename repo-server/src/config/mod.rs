@@ -5,8 +5,8 @@ mod backends;
 pub use crate::storage::{BucketSettings, Credentials};
 pub use backends::{Backends, PostgresSettings};
 
-use crate::broker::Violations;
 use crate::logging::{LogFilter, LogFormat, UnknownFormat, WrongFilter};
+use crate::messaging::Violations;
 use crate::proxies::{TrustedProxies, WrongProxy};
 use debian_formats::limits::Limits;
 use serde::Deserialize;

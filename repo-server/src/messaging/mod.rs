@@ -31,6 +31,16 @@ pub(crate) enum Audience {
     Subscribers,
 }
 
+/// What becomes of a client of MQTT 5 that asks for what it may not do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Violations {
+    /// It is disconnected, as on AWS. One of MQTT 3.1.1 always is: it could not be told otherwise.
+    #[default]
+    Disconnect,
+    /// It is refused with a reason code.
+    ReasonCode,
+}
+
 /// Where messages go that do not answer a client's message: a change over REST is told over MQTT, too.
 pub(crate) trait Outbox: Send + Sync {
     /// Sends it, in the order of the calls. A message without an asking client goes to the subscribers.

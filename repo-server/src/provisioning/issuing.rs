@@ -2,7 +2,8 @@
 
 use super::rules::{ForKey, KnownKey, for_claim};
 use super::{ErrorCode, Provisioning, ProvisioningError, Requester, end_of_device, tokens};
-use crate::certificates::{ClientCertificate, NewRecord, Standing, insert_certificate, pem_of, settle};
+use crate::certificates::{ClientCertificate, NewRecord, Standing, insert_certificate, pem_of};
+use crate::database::settle;
 use crate::fleet_ca::{CertificateRequest, ClientSubject};
 use fleet_protocol::certificates::{CertificateKind, CertificateStatus};
 use fleet_protocol::names::{CertificateId, TemplateName, ThingName};

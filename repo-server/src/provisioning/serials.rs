@@ -2,7 +2,7 @@
 
 use super::{Provisioning, ProvisioningError};
 use crate::audit::{self, Actor, Entry};
-use crate::certificates::settle;
+use crate::database::settle;
 use fleet_protocol::audit::Outcome;
 use fleet_protocol::names::{TemplateName, ThingName};
 use fleet_protocol::provisioning::rest::{MOST_SERIALS, SerialInfo, SerialPage, is_serial};

@@ -6,6 +6,7 @@ mod provision;
 mod renewal;
 mod steps;
 
+pub(crate) use exchange::Claim;
 pub(crate) use files::{Identity, Store};
-pub(crate) use provision::{Asked, Claim, Parameter, Settings, provision};
+pub(crate) use provision::{Asked, Parameter, Settings, provision};
 pub(crate) use renewal::{is_due, renew};

@@ -1,6 +1,6 @@
 //! Provisioning: from a claim certificate, which may do nothing else, to an identity of the device's own.
 
-use super::exchange::{Exchange, ExchangeError, Owner, over_https, over_mqtt};
+use super::exchange::{Claim, Exchange, ExchangeError, Owner, over_https, over_mqtt};
 use super::files::{Identity, IdentityError, Issued, Store, Unfinished};
 use super::steps::{Step, next};
 use crate::broker::Contact;
@@ -23,13 +23,6 @@ pub(crate) struct Asked {
     pub(crate) parameters: BTreeMap<String, Parameter>,
     /// Where the device's key is to be made; none: in a file.
     pub(crate) key: Option<TokenUri>,
-}
-
-/// The certificate that devices come with, and its key: files in PEM.
-#[derive(Debug, Clone)]
-pub(crate) struct Claim {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 /// What the template asks of the device, such as its serial number.

@@ -7,7 +7,6 @@ pub(super) use https::over_https;
 pub(super) use mqtt::{connects, over_mqtt};
 
 use super::files::{Identity, Issued, Store};
-use super::provision::Claim;
 use crate::broker::BrokerError;
 use crate::repository::FetchError;
 use fleet_protocol::names::ThingName;
@@ -89,6 +88,13 @@ fn refused(question: &'static str, answer: &[u8]) -> ExchangeError {
 
 fn parsed<T: DeserializeOwned>(question: &'static str, answer: &[u8]) -> Result<T, ExchangeError> {
     serde_json::from_slice(answer).map_err(|cause| ExchangeError::Answer { question, cause })
+}
+
+/// The certificate that devices come with, and its key: files in PEM.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// Whose certificate is shown.
