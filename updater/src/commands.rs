@@ -25,7 +25,10 @@ const POSTPONED: u8 = 5;
 /// Carries out a command.
 pub(crate) fn run(arguments: &CommandLine) -> Result<ExitCode> {
     device_key::provider().install_default().map_err(|_| anyhow!("could not set up the cryptography for TLS"))?;
-    supervision::watch_steps();
+    // The service's own loop feeds its watchdog itself, and not before it can be told to end.
+    if !matches!(arguments.command, Command::Run) {
+        supervision::watch_steps();
+    }
     let config = match Config::load(&arguments.config, &arguments.root) {
         Ok(config) => config,
         Err(error) => return without_configuration(arguments, error.into()),
