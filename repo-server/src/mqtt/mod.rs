@@ -5,5 +5,4 @@ mod provisioning;
 mod router;
 mod shadows;
 
-#[allow(unused_imports, reason = "for the broker, which follows")]
 pub(crate) use router::Services;
