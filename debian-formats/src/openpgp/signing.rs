@@ -158,7 +158,8 @@ fn signature_config(
     kind: SignatureType,
     created: PgpTimestamp,
 ) -> Result<SignatureConfig, pgp::errors::Error> {
-    let mut config = SignatureConfig::v4(kind, key.algorithm(), HashAlgorithm::Sha512);
+    // As strong as the key, and what processors have instructions for.
+    let mut config = SignatureConfig::v4(kind, key.algorithm(), HashAlgorithm::Sha256);
     config.hashed_subpackets = vec![
         Subpacket::regular(SubpacketData::SignatureCreationTime(created))?,
         Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint()))?,
