@@ -4,6 +4,7 @@ use super::measure::{Sample, timed, usage_so_far};
 use crate::program::output;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -47,7 +48,8 @@ pub(super) const EPOCH: &str = "1700000000";
 pub(super) struct Server {
     child: Child,
     data: PathBuf,
-    token: String,
+    arguments: Vec<String>,
+    pub(super) token: String,
     pub(super) url: String,
     /// Of further listeners.
     pub(super) more_urls: Vec<String>,
@@ -65,9 +67,11 @@ impl Server {
         let text = printed(init.arg("init").arg("--data").arg(data).arg("--package-key").arg(keyring))?;
         let token = text.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.context("the server printed no admin token")?.to_owned();
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let (url, more_urls) = (String::new(), Vec::new());
-        let mut server = Self { child: spawn(tools, data, arguments)?, data: data.to_owned(), token, url, more_urls };
-        server.wait_until_it_listens(arguments)?;
+        let child = spawn(tools, data, &arguments)?;
+        let mut server = Self { child, data: data.to_owned(), arguments, token, url, more_urls };
+        server.wait_until_it_listens()?;
         Ok(server)
     }
 
@@ -77,17 +81,22 @@ impl Server {
         self.child.wait().context("could not wait for the server's end").map(drop)
     }
 
+    /// Ends it as a power cut does.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.child.kill().and_then(|()| self.child.wait()).context("could not kill the server").map(drop)
+    }
+
     /// Starts it again after `stop`; what it took until it listened.
     pub(super) fn start_again(&mut self, tools: &Tools) -> Result<Sample> {
         let started = Instant::now();
-        self.child = spawn(tools, &self.data, &[])?;
-        self.wait_until_it_listens(&[])?;
+        self.child = spawn(tools, &self.data, &self.arguments)?;
+        self.wait_until_it_listens()?;
         let wall = started.elapsed().as_secs_f64();
         let (cpu, memory) = usage_so_far(self.child.id())?;
         Ok(Sample { wall, cpu, memory })
     }
 
-    fn wait_until_it_listens(&mut self, arguments: &[&str]) -> Result<()> {
+    fn wait_until_it_listens(&mut self) -> Result<()> {
         let stdout = self.child.stdout.take().context("the server has no output")?;
         let mut lines = BufReader::new(stdout).lines();
         let mut next = || {
@@ -95,7 +104,8 @@ impl Server {
             url.context("the server ended before it listened")
         };
         self.url = next()?;
-        let more = arguments.iter().filter(|argument| **argument == "--https").count();
+        let is_listener = |argument: &&String| ["--https", "--mqtts"].contains(&argument.as_str());
+        let more = self.arguments.iter().filter(is_listener).count();
         self.more_urls = (0..more).map(|_| next()).collect::<Result<_>>()?;
         // Whatever else it prints is read away, so that it never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
@@ -138,11 +148,24 @@ impl Drop for Server {
     }
 }
 
-fn spawn(tools: &Tools, data: &Path, arguments: &[&str]) -> Result<Child> {
-    let mut command = tools.command("debfleet-server");
+fn spawn(tools: &Tools, data: &Path, arguments: &[String]) -> Result<Child> {
+    let mut command = with_all_descriptors(&tools.path("debfleet-server"));
     command.arg("--data").arg(data).args(["--http", "127.0.0.1:0"]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.spawn().context("could not start debfleet-server")
+}
+
+/// A program that may open as many files as the system lets it, as its service does.
+pub(super) fn with_all_descriptors(program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n $(ulimit -Hn) && exec \"$0\" \"$@\""]).arg(program);
+    command
+}
+
+/// A free port; it is free at this moment.
+pub(super) fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("could not find a free port")?;
+    listener.local_addr().context("a socket has no address")
 }
 
 /// Runs a program that must succeed, and gives what it printed.

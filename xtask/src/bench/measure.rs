@@ -109,3 +109,12 @@ pub(super) fn usage_so_far(process: u32) -> Result<(f64, f64)> {
         _ => bail!("could not understand /proc/{process}"),
     }
 }
+
+/// Megabytes (10⁶) that a process holds.
+pub(super) fn resident(process: u32) -> Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("could not read {path}"))?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(line.with_context(|| format!("could not understand {path}"))? * 1024.0 / 1e6)
+}

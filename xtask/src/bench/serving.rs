@@ -1,7 +1,7 @@
 //! Indexes and packages under load, beside nginx with the same files.
 
-use super::fixture::{Server, Tools, printed, scratch, write};
-use super::measure::{Sample, alternate, usage_so_far};
+use super::fixture::{Server, Tools, free_address, printed, scratch, write};
+use super::measure::{Sample, alternate, resident, usage_so_far};
 use super::report::Report;
 use anyhow::{Context, Result, bail};
 use std::io::{Read as _, Write as _};
@@ -147,15 +147,6 @@ fn slow_clients(package: &str, server: &Server, nginx: &Nginx) -> Result<Report>
     })
 }
 
-/// Megabytes that a process holds.
-fn resident(process: u32) -> Result<f64> {
-    let path = format!("/proc/{process}/status");
-    let status = std::fs::read_to_string(&path).with_context(|| format!("could not read {path}"))?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(line.with_context(|| format!("could not understand {path}"))? * 1024.0 / 1e6)
-}
-
 /// How long `REQUESTS` requests take, and how often as many were made.
 fn requests(url: &str, load: &Load) -> Result<(f64, f64)> {
     let url = format!("{url}{}", load.path);
@@ -190,12 +181,8 @@ struct Nginx {
 
 impl Nginx {
     fn start(folder: &Path, www: &Path, certificate: &str, key: &str) -> Result<Self> {
-        // nginx takes no port 0; these are free at this moment.
-        let free = || std::net::TcpListener::bind("127.0.0.1:0");
-        let (plain, tls) = free().and_then(|plain| Ok((plain, free()?))).context("could not find free ports")?;
-        let address = plain.local_addr().context("a socket has no address")?;
-        let tls_address = tls.local_addr().context("a socket has no address")?;
-        drop((plain, tls));
+        // nginx takes no port 0.
+        let (address, tls_address) = (free_address()?, free_address()?);
         let (folder, www) = (folder.display(), www.display());
         let text = format!(
             "worker_processes auto; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; user root;\n\
