@@ -1,6 +1,7 @@
 //! A policy's document, checked.
 
-use super::action::{Action, ActionSet};
+use super::action::Action;
+use super::action_set::ActionSet;
 use super::condition::{Condition, ConditionError};
 use super::context::Client;
 use super::effect::Effect;

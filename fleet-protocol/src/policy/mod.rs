@@ -6,6 +6,7 @@
 //! decide is refused when the document is read, and never skipped.
 
 mod action;
+mod action_set;
 mod condition;
 mod context;
 mod decision;

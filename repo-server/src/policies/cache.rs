@@ -1,11 +1,9 @@
 //! What decisions rest on, kept in memory.
 
+use super::documents::{Documents, read_documents};
 use super::effective::Effective;
-use super::rows::version_of;
 use super::{Policies, PolicyError};
-use fleet_protocol::names::{CertificateId, PolicyName};
-use fleet_protocol::policy::{DocumentError, NamedPolicy};
-use sqlx::Row as _;
+use fleet_protocol::names::CertificateId;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,10 +16,6 @@ pub(super) struct Seen {
     policies: i64,
     registry: i64,
 }
-
-/// The documents in force, by name. One that this program cannot read is an error for whom it counts, not for others: it
-/// might deny something.
-type Documents = HashMap<PolicyName, Result<Arc<NamedPolicy>, (u32, DocumentError)>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -61,36 +55,9 @@ impl Policies {
         {
             return Ok(documents);
         }
-        let rows = sqlx::query(
-            "SELECT p.name, v.version, v.document FROM policies p \
-             JOIN policy_versions v ON v.policy = p.name AND v.version = p.default_version",
-        )
-        .fetch_all(&self.database)
-        .await?;
-        let mut documents = Documents::with_capacity(rows.len());
-        for row in &rows {
-            let name: PolicyName = row.try_get::<String, _>(0)?.parse()?;
-            let version = version_of(row.try_get(1)?)?;
-            let read = row.try_get::<String, _>(2)?.parse();
-            let policy = read.map(|document| Arc::new(NamedPolicy { name: name.clone(), version, document }));
-            documents.insert(name, policy.map_err(|reason| (version, reason)));
-        }
-        let documents = Arc::new(documents);
+        let documents = Arc::new(read_documents(&self.database).await?);
         let mut known = self.cache.documents.write().unwrap_or_else(PoisonError::into_inner);
         *known = Some((generation, documents.clone()));
         Ok(documents)
     }
 }
-
-/// The policy of this name; none if it is no more.
-pub(super) fn document(documents: &Documents, name: &PolicyName) -> Result<Option<Arc<NamedPolicy>>, PolicyError> {
-    match documents.get(name) {
-        None => Ok(None),
-        Some(Ok(policy)) => Ok(Some(policy.clone())),
-        Some(Err((version, reason))) => {
-            Err(PolicyError::Stored { name: name.clone(), version: *version, reason: reason.clone() })
-        }
-    }
-}
-
-pub(super) type KnownDocuments = Documents;

@@ -1,7 +1,7 @@
 //! What counts for a client, and the decision.
 
-use super::cache::{KnownDocuments, document};
 use super::certificate_fields::fields_of_pem;
+use super::documents::{Documents, document};
 use super::rows::target_of;
 use super::{Policies, PolicyError};
 use fleet_protocol::names::{CertificateId, PolicyName, ThingName};
@@ -152,7 +152,7 @@ impl Policies {
         &self,
         certificate: &CertificateId,
         fields: Option<Arc<CertificateFields>>,
-        documents: &KnownDocuments,
+        documents: &Documents,
     ) -> Result<Effective, PolicyError> {
         let fields = match fields {
             // A certificate never changes.

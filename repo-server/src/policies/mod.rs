@@ -9,6 +9,7 @@ mod attachments;
 mod cache;
 mod certificate_fields;
 mod defaults;
+mod documents;
 mod effective;
 mod error;
 mod rows;

@@ -9,6 +9,8 @@ mod error;
 mod groups;
 mod index;
 mod members;
+mod order;
+mod presence;
 mod principals;
 mod rows;
 mod search;
@@ -16,8 +18,8 @@ mod sql;
 mod thing;
 mod types;
 
-pub(crate) use connectivity::Presence;
 pub(crate) use error::RegistryError;
+pub(crate) use presence::Presence;
 
 use crate::audit::{self, Actor, Entry};
 use crate::database;

@@ -1,7 +1,7 @@
 //! Finding things: a query as a condition on the tables, which decides as `Query::matches` does.
 
 use super::error::RegistryError;
-use super::index::ordered;
+use super::order::ordered;
 use super::rows::{THING_COLUMNS, thing_of_row};
 use super::sql::Sql;
 use super::{Registry, connectivity};
