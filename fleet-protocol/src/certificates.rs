@@ -21,12 +21,6 @@ pub fn certificate_status_path(id: &CertificateId) -> String {
     format!("{CERTIFICATES_PATH}/{id}/status")
 }
 
-/// `PUT` has a certificate speak for a thing, `DELETE` ends it.
-#[must_use]
-pub fn certificate_thing_path(id: &CertificateId, thing: &ThingName) -> String {
-    format!("{CERTIFICATES_PATH}/{id}/things/{thing}")
-}
-
 /// Whether a certificate counts, in AWS IoT's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -36,8 +36,6 @@ pub(crate) enum CertificatesError {
     OtherAuthority,
     #[error("the certificate ended at {0}; make one that lasts")]
     Ended(jiff::Timestamp),
-    #[error("the certificate {0} is a claim, with which devices ask for their own; it speaks for no thing")]
-    Claim(CertificateId),
 }
 
 impl CertificatesError {

@@ -6,7 +6,7 @@ use super::page;
 use super::problem::Problem;
 use super::state::ServerState;
 use crate::access::Action;
-use crate::certificates::{CertificatesError, Filter};
+use crate::certificates::Filter;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use fleet_protocol::certificates::{
@@ -14,7 +14,7 @@ use fleet_protocol::certificates::{
     StatusChange,
 };
 use fleet_protocol::names::{CertificateId, ThingName};
-use fleet_protocol::openapi::{Sha256, ThingName as ThingNameText};
+use fleet_protocol::openapi::Sha256;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -132,57 +132,4 @@ pub(super) async fn set_status(
     let changed = state.certificates.change_status(&id, change.status, caller.actor(), Timestamp::now()).await?;
     tracing::info!(%id, status = %changed.status, by = caller.actor().name, "a certificate's status");
     Ok(axum::Json(changed))
-}
-
-/// Have a certificate speak for a thing.
-///
-/// Whoever shows it may then connect under the thing's name, and do what the policies of the thing's groups allow.
-#[utoipa::path(
-    put, path = "/api/v1/certificates/{id}/things/{thing}", tag = "certificates",
-    security(("token" = ["admin"])),
-    params(("id" = Sha256, Path, description = "The SHA-256 of its DER form"), ("thing" = ThingNameText, Path, description = "The thing")),
-    responses(
-    (status = 200, description = "The certificate", body = CertificateInfo),
-    (status = 404, description = "There is no such certificate or thing"),
-    (status = 409, description = "It is a claim, or too many speak for the thing"),
-    )
-)]
-pub(super) async fn attach(
-    State(state): State<ServerState>,
-    Path((id, thing)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<CertificateInfo>, Problem> {
-    caller.require(Action::ManageIdentities)?;
-    let (id, thing) = (id_of(&id)?, thing_of(&thing)?);
-    if state.certificates.describe(&id).await?.certificate.kind == CertificateKind::Claim {
-        return Err(CertificatesError::Claim(id).into());
-    }
-    state.registry.attach(&thing, &id, &caller.actor()).await?;
-    Ok(axum::Json(state.certificates.describe(&id).await?.certificate))
-}
-
-/// Have a certificate speak for a thing no longer.
-#[utoipa::path(
-    delete, path = "/api/v1/certificates/{id}/things/{thing}", tag = "certificates",
-    security(("token" = ["admin"])),
-    params(("id" = Sha256, Path, description = "The SHA-256 of its DER form"), ("thing" = ThingNameText, Path, description = "The thing")),
-    responses(
-    (status = 200, description = "The certificate", body = CertificateInfo),
-    (status = 404, description = "There is no such certificate or thing"),
-    )
-)]
-pub(super) async fn detach(
-    State(state): State<ServerState>,
-    Path((id, thing)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<CertificateInfo>, Problem> {
-    caller.require(Action::ManageIdentities)?;
-    let (id, thing) = (id_of(&id)?, thing_of(&thing)?);
-    state.certificates.describe(&id).await?;
-    state.registry.detach(&thing, &id, &caller.actor()).await?;
-    Ok(axum::Json(state.certificates.describe(&id).await?.certificate))
-}
-
-fn thing_of(text: &str) -> Result<ThingName, Problem> {
-    text.parse().map_err(|error| Problem::bad_request(format!("{error}")))
 }

@@ -319,9 +319,7 @@ impl From<CertificatesError> for Problem {
         match error {
             error if error.is_full() => Self::disk_full(&error),
             E::Unknown(_) => Self::not_found(text),
-            E::Revoked(_) | E::Pending(_) | E::Claim(_) => {
-                Self::new(StatusCode::CONFLICT, "Certificate's status", text)
-            }
+            E::Revoked(_) | E::Pending(_) => Self::new(StatusCode::CONFLICT, "Certificate's status", text),
             E::NotByHand(_) | E::NoCertificate | E::OtherAuthority | E::Ended(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Certificate refused", text)
             }

@@ -115,7 +115,6 @@ fn small_requests() -> Router<ServerState> {
         .route("/api/v1/certificates", get(certificates::list).post(certificates::register))
         .route("/api/v1/certificates/{id}", get(certificates::describe))
         .route("/api/v1/certificates/{id}/status", put(certificates::set_status))
-        .route("/api/v1/certificates/{id}/things/{thing}", put(certificates::attach).delete(certificates::detach))
         .route("/api/v1/device/certificates/create-from-csr", post(provisioning::create_from_csr))
         .route("/api/v1/device/provisioning-templates/{template}/provision", post(provisioning::provision))
         .route("/api/v1/provisioning/claims", post(provisioning::create_claim))

@@ -4,6 +4,7 @@ use super::error::RegistryError;
 use super::rows::need_thing;
 use super::{Registry, in_transaction, note, raise_generation};
 use crate::audit::Actor;
+use fleet_protocol::certificates::CertificateKind;
 use fleet_protocol::names::{CertificateId, ThingName};
 use jiff::Timestamp;
 use sqlx::AnyConnection;
@@ -61,12 +62,15 @@ async fn attach(
     now: Timestamp,
 ) -> Result<Option<i64>, RegistryError> {
     need_thing(transaction, thing).await?;
-    let known: Option<String> = sqlx::query_scalar("SELECT id FROM certificates WHERE id = $1")
+    let kind: Option<String> = sqlx::query_scalar("SELECT kind FROM certificates WHERE id = $1")
         .bind(certificate.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-    if known.is_none() {
-        return Err(RegistryError::NoCertificate(certificate.clone()));
+    let kind = kind.ok_or_else(|| RegistryError::NoCertificate(certificate.clone()))?;
+    if kind == CertificateKind::Claim.as_str() {
+        return Err(RegistryError::InTheWay(format!(
+            "the certificate {certificate} is a claim, with which devices ask for their own; it speaks for no thing"
+        )));
     }
     let attached = sqlx::query(
         "INSERT INTO thing_principals (thing, certificate) VALUES ($1, $2) ON CONFLICT (thing, certificate) DO NOTHING",

@@ -434,7 +434,9 @@ fn a_claim_counts_for_its_template_until_it_is_revoked() {
     assert_eq!(factory.create(&request(&key, "x")).status, 403);
     server.set_template("lamps", json!({"templateBody": lamps().to_string()}));
     assert_eq!(server.ask("DELETE", "/api/v1/provisioning/templates/lamps", None).status, 409);
-    assert_eq!(server.ask("PUT", &format!("/api/v1/certificates/{}/things/x", id_of(&claim)), None).status, 409);
+    server.ask("POST", "/api/v1/things", Some(json!({"things": [{"thingName": "x"}]})));
+    let attached = server.ask("PUT", &format!("/api/v1/things/x/principals/{}", id_of(&claim)), None);
+    assert_eq!(attached.status, 409, "what many devices have speaks for no single one");
 
     assert_eq!(server.set_status(&id_of(&claim), "REVOKED"), 200);
     assert_eq!(factory.register(&token, "S1").status, 403, "on the connection that is open");

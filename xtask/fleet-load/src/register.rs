@@ -2,7 +2,8 @@
 
 use crate::certificates::{Identity, read};
 use anyhow::{Context, Result, bail};
-use fleet_protocol::certificates::{CertificateInfo, NewCertificate};
+use fleet_protocol::certificates::{CERTIFICATES_PATH, CertificateInfo, NewCertificate};
+use fleet_protocol::things::principal_path;
 use pem::Pem;
 use std::path::Path;
 use std::sync::Mutex;
@@ -38,10 +39,9 @@ fn register_one(agent: &ureq::Agent, server: &str, token: &str, identity: &Ident
     let bearer = format!("Bearer {token}");
     let failed = || format!("could not register {}", identity.name);
     let certificate_pem = pem::encode(&Pem::new("CERTIFICATE", identity.certificate.to_vec()));
-    let request = agent.post(format!("{server}/api/v1/certificates")).header("Authorization", &bearer);
+    let request = agent.post(format!("{server}{CERTIFICATES_PATH}")).header("Authorization", &bearer);
     let mut answer = request.send_json(NewCertificate { certificate_pem }).with_context(failed)?;
     let known: CertificateInfo = answer.body_mut().read_json().with_context(failed)?;
-    let id = known.certificate_id;
-    let attach = agent.put(format!("{server}/api/v1/certificates/{id}/things/{}", identity.name));
+    let attach = agent.put(format!("{server}{}", principal_path(&identity.name.parse()?, &known.certificate_id)));
     attach.header("Authorization", &bearer).send_empty().with_context(failed).map(drop)
 }

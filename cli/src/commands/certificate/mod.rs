@@ -4,7 +4,6 @@ mod change;
 mod list;
 mod register;
 mod show;
-mod things;
 
 use crate::report::printable;
 use anyhow::Result;
@@ -30,8 +29,6 @@ enum CertificateCommand {
     Revoke(change::Revoke),
     Deactivate(change::Deactivate),
     Activate(change::Activate),
-    Attach(things::Attach),
-    Detach(things::Detach),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -42,8 +39,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         CertificateCommand::Revoke(arguments) => change::revoke(arguments),
         CertificateCommand::Deactivate(arguments) => change::deactivate(arguments),
         CertificateCommand::Activate(arguments) => change::activate(arguments),
-        CertificateCommand::Attach(arguments) => things::attach(arguments),
-        CertificateCommand::Detach(arguments) => things::detach(arguments),
     }
 }
 

@@ -5,10 +5,12 @@ use crate::report;
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use clap::Args;
-use fleet_protocol::certificates::{CERTIFICATES_PATH, CertificateInfo, NewCertificate, certificate_thing_path};
+use fleet_protocol::certificates::{
+    CERTIFICATES_PATH, CertificateDescription, CertificateInfo, NewCertificate, certificate_path,
+};
 use fleet_protocol::names::ThingName;
+use fleet_protocol::things::{Done, principal_path};
 use jiff::Timestamp;
-use serde_json::Value;
 use std::path::PathBuf;
 
 /// Registers a device's certificate that was made with the fleet CA's key elsewhere. It counts from then on.
@@ -37,8 +39,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut registered: CertificateInfo =
         server.post(CERTIFICATES_PATH, &NewCertificate { certificate_pem }).with_context(failed)?;
     if let Some(thing) = thing {
-        let path = certificate_thing_path(&registered.certificate_id, thing);
-        registered = server.put(&path, &Value::Null).with_context(failed)?;
+        let id = &registered.certificate_id;
+        let Done { .. } = server.put(&principal_path(thing, id), &()).with_context(failed)?;
+        registered = server.get::<CertificateDescription>(&certificate_path(id)).with_context(failed)?.certificate;
     }
     let told = if *json { serde_json::to_string(&registered)? } else { line(&registered, Timestamp::now()) };
     report::result(&told)

@@ -70,8 +70,6 @@ use utoipa::{Modify, OpenApi};
         policies::attach_to_group,
         policies::detach_from_group,
         policies::test,
-        certificates::attach,
-        certificates::detach,
         provisioning::templates,
         provisioning::template,
         provisioning::set_template,
