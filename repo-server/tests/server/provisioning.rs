@@ -1,6 +1,7 @@
 //! Devices that come with a claim and become things, over HTTPS: as they should, cut off, and as thieves.
 
 use crate::certificates::{BOTH, Identity, id_of, read};
+use crate::messaging::official;
 use crate::running::{Answer, Server, Site};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
@@ -466,4 +467,26 @@ fn a_claim_is_made_on_the_server_itself() {
     assert_eq!(file("fleet-ca.pem"), std::fs::read_to_string(site.data.join("fleet-ca.pem")).unwrap());
     let own = site.party(&server, &claim).provision(&KeyPair::generate().unwrap(), "S1");
     assert_eq!(read(&site.device(&own), &server, &[]).status, 200);
+}
+
+#[test]
+fn the_official_sdks_provisioning_clients_of_both_generations_work() {
+    let site = Site::new();
+    let server = site.start_private(&[&BOTH[..], &["--mqtts", "127.0.0.1:0"]].concat());
+    server.set_template("lamps", json!({"templateBody": lamps().to_string()}));
+    let (claim, key) = (server.claim("lamps"), KeyPair::generate().unwrap());
+    let file = |name: &str, text: &str| {
+        let path = site.data.with_file_name(name);
+        durable_files::replace(&path, text.as_bytes(), 0o600).unwrap();
+        path
+    };
+    let (claim_pem, claim_key) = (file("claim.pem", &claim.pem), file("claim.key", &claim.key));
+    let (csr, key_file) = (file("device.csr", &request(&key, "x")), file("device.key", &key.serialize_pem()));
+    let mut device = official::program(include_str!("messaging/official/provisioning.py"), &site, &server);
+    let told = device.args([claim_pem, claim_key, csr, key_file]).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let id = String::from_utf8(told.stdout).unwrap();
+    let known = json_of(&server.ask("GET", &format!("/api/v1/certificates/{}", id.trim()), None));
+    assert_eq!((known["status"].as_str(), &known["things"]), (Some("ACTIVE"), &json!(["lamp-S1"])));
+    assert_eq!(server.groups_of("lamp-S1"), ["verified"], "by its first connection");
 }

@@ -141,7 +141,7 @@ impl Site {
 
 impl Server {
     /// The port of the listener with this scheme.
-    pub(super) fn port(&self, scheme: &str) -> u16 {
+    pub(crate) fn port(&self, scheme: &str) -> u16 {
         let base = self.bases.iter().find(|base| base.starts_with(scheme)).unwrap();
         base.rsplit(':').next().unwrap().parse().unwrap()
     }

@@ -3,5 +3,5 @@
 mod attacks;
 mod clients;
 mod kept;
-mod official;
+pub(crate) mod official;
 mod talking;
