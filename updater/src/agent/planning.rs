@@ -56,7 +56,8 @@ impl Agent<'_> {
         let native = self.architecture()?;
         let (folder, log) = (self.places.apt.clone(), self.places.log.clone());
         durable_files::create_dir(&folder, 0o700)?;
-        let apt = Apt::with_suite(&self.device, &native, folder, log, index.narrowed_to(&entries))?;
+        let rate = self.config.remote.rate_limit;
+        let apt = Apt::with_suite(&self.device, &native, folder, log, rate, index.narrowed_to(&entries))?;
         let plan = self.resolve_with(&apt, index, asked, allow_downgrade, &native);
         self.apt = Some(apt);
         plan.map(Some)

@@ -86,19 +86,21 @@ pub(crate) struct Apt {
     architecture: Architecture,
     folder: PathBuf,
     log: PathBuf,
+    rate_limit: Option<u64>,
 }
 
 impl Apt {
     /// Makes a suite's index known to apt. Only a verified one may be given; of a package that is to be installed it holds
-    /// one version.
+    /// one version. `rate_limit` is for what it downloads, in bytes a second.
     pub(crate) fn with_suite<'a>(
         device: &Device,
         architecture: &Architecture,
         folder: PathBuf,
         log: PathBuf,
+        rate_limit: Option<u64>,
         index: impl Iterator<Item = &'a str>,
     ) -> Result<Self, AptError> {
-        let apt = Self { device: device.clone(), architecture: architecture.clone(), folder, log };
+        let apt = Self { device: device.clone(), architecture: architecture.clone(), folder, log, rate_limit };
         apt.put("Packages", index)?;
         apt.put("apt.conf", [apt.configuration().as_str()])?;
         apt.make_folder(&apt.folder.join("cache"))?;
@@ -241,7 +243,7 @@ impl Apt {
         let folder = self.downloads();
         self.make_folder(&folder)?;
         let longest = Duration::from_secs(60 + bytes / SLOWEST_RATE);
-        let program = self.program("apt-get").current_dir(&folder).arg("download");
+        let program = self.program("apt-get").current_dir(&folder).args(limits(self.rate_limit)).arg("download");
         let finished = program.args(wishes.iter().map(ExactVersion::argument)).run(longest, &self.log)?;
         if !finished.is_success() {
             return Err(AptError::Download(finished.describe()));
@@ -260,5 +262,23 @@ impl Apt {
         let folder = self.device.root.join("var/lib/apt/lists");
         let names = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.file_name());
         names.into_iter().any(|name| name.to_string_lossy().contains("_Packages"))
+    }
+}
+
+/// apt.conf(5): `Dl-Limit`, in kilobytes a second.
+fn limits(rate_limit: Option<u64>) -> Vec<String> {
+    let limit = |rate: u64, scheme: &str| format!("-oAcquire::{scheme}::Dl-Limit={}", (rate / 1024).max(1));
+    rate_limit.into_iter().flat_map(|rate| ["http", "https"].map(|scheme| limit(rate, scheme))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apt_is_told_how_fast_it_may_download() {
+        assert_eq!(limits(Some(200 << 10)), ["-oAcquire::http::Dl-Limit=200", "-oAcquire::https::Dl-Limit=200"]);
+        assert_eq!(limits(Some(1))[0], "-oAcquire::http::Dl-Limit=1", "0 would be none");
+        assert!(limits(None).is_empty());
     }
 }
