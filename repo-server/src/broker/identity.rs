@@ -1,6 +1,6 @@
 //! Who is at the other end: a certificate of the fleet CA that the registry knows, and the things that it speaks for.
 
-use super::Core;
+use super::shared::Core;
 use crate::certificates::{CertificatesError, ClientCertificate, NotValid, Standing};
 use fleet_protocol::names::{CertificateId, ThingName};
 use jiff::Timestamp;
@@ -22,6 +22,11 @@ pub(super) struct Identity {
 impl Identity {
     pub(super) fn certificate(&self) -> &CertificateId {
         &self.shown.id
+    }
+
+    /// As whom events and the log name it.
+    pub(super) fn principal(&self) -> String {
+        self.shown.id.to_string()
     }
 
     /// The thing whose name is this client id, if the certificate speaks for it.

@@ -1,60 +1,57 @@
-//! One client's connection, as the front and the broker see it: the front proves who it is, the broker says what becomes
-//! of it.
+//! One client's connection, as the rest of the broker sees it.
 
 use super::identity::Identity;
+use super::wire::{DisconnectReasonCode, Will};
+use crate::certificates::ClientCertificate;
 use crate::policies::Subject;
-use rmqtt::codec::v5::DisconnectReasonCode;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
 use tokio::sync::Notify;
 
-/// Nobody said anything; and a client that left by itself need not be told.
+/// It goes on.
 const NO_REASON: u8 = 0;
 
 /// A connection.
 pub(super) struct Link {
-    pub(super) identity: Identity,
+    /// What the client showed in its handshake.
+    pub(super) shown: Arc<ClientCertificate>,
     pub(super) address: IpAddr,
     /// Higher than that of any connection before it, also of those before a restart.
     pub(super) number: i64,
-    pub(super) opened: Instant,
     client: OnceLock<Admitted>,
     reason: AtomicU8,
-    cut: AtomicBool,
-    changed: Notify,
-    /// Bytes that were handed to the client's session and have not been sent.
-    backlog: AtomicUsize,
+    will: Mutex<Option<Will>>,
+    /// Something waits for the client, or the connection is to end.
+    woken: Notify,
 }
 
 /// As whom a client was admitted.
 #[derive(Debug, Clone)]
 pub(super) struct Admitted {
+    pub(super) identity: Identity,
     pub(super) subject: Subject,
-    /// It speaks MQTT 5, so it can be told why it is disconnected.
+    /// It speaks MQTT 5, so it can be told why something is refused.
     pub(super) version5: bool,
 }
 
 impl Link {
-    pub(super) fn new(identity: Identity, address: IpAddr, number: i64) -> Self {
+    pub(super) fn new(shown: Arc<ClientCertificate>, address: IpAddr, number: i64) -> Self {
         Self {
-            identity,
+            shown,
             address,
             number,
-            opened: Instant::now(),
             client: OnceLock::new(),
             reason: AtomicU8::new(NO_REASON),
-            cut: AtomicBool::new(false),
-            changed: Notify::new(),
-            backlog: AtomicUsize::new(0),
+            will: Mutex::default(),
+            woken: Notify::new(),
         }
     }
 
-    /// False if it was admitted before: a connection has one CONNECT.
-    pub(super) fn admit(&self, admitted: Admitted) -> bool {
-        self.client.set(admitted).is_ok()
+    /// A connection has one CONNECT.
+    pub(super) fn admit(&self, admitted: Admitted) {
+        let _ = self.client.set(admitted);
     }
 
     pub(super) fn admitted(&self) -> Option<&Admitted> {
@@ -65,91 +62,89 @@ impl Link {
         self.client.get().map_or("", |admitted| &admitted.subject.client_id)
     }
 
-    pub(super) fn version5(&self) -> bool {
-        self.client.get().is_some_and(|admitted| admitted.version5)
-    }
-
-    /// Says why the connection ends, if nobody did before.
-    pub(super) fn explain(&self, reason: DisconnectReasonCode) {
-        let new = u8::from(reason);
-        let _ = self.reason.compare_exchange(NO_REASON, new, Ordering::AcqRel, Ordering::Acquire);
-        self.changed.notify_waiters();
-    }
-
-    /// Why the connection ends, if somebody said so.
-    pub(super) fn reason(&self) -> Option<u8> {
-        Some(self.reason.load(Ordering::Acquire)).filter(|reason| *reason != NO_REASON)
-    }
-
-    /// The same, once it is said.
-    pub(super) async fn until_explained(&self) -> u8 {
-        loop {
-            let changed = self.changed.notified();
-            match self.reason() {
-                Some(reason) => return reason,
-                None => changed.await,
-            }
-        }
-    }
-
-    /// Ends the connection: nothing more is read from the client.
+    /// Ends the connection for this reason, unless it ends for another one already.
     pub(super) fn cut(&self, reason: DisconnectReasonCode) {
-        self.explain(reason);
-        self.cut.store(true, Ordering::Release);
-        self.changed.notify_waiters();
+        let _ = self.reason.compare_exchange(NO_REASON, reason.into(), Ordering::AcqRel, Ordering::Acquire);
+        self.wake();
+    }
+
+    /// Why the connection is to end, if it is.
+    pub(super) fn reason(&self) -> Option<DisconnectReasonCode> {
+        match self.reason.load(Ordering::Acquire) {
+            NO_REASON => None,
+            reason => Some(DisconnectReasonCode::try_from(reason).unwrap_or(DisconnectReasonCode::UnspecifiedError)),
+        }
     }
 
     pub(super) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
+        self.reason().is_some()
     }
 
-    pub(super) async fn until_cut(&self) {
+    pub(super) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Only the connection's own task waits for it.
+    pub(super) async fn until_woken(&self) {
+        self.woken.notified().await;
+    }
+
+    pub(super) async fn until_cut(&self) -> DisconnectReasonCode {
         loop {
-            let changed = self.changed.notified();
-            if self.is_cut() {
-                return;
+            match self.reason() {
+                Some(reason) => return reason,
+                None => self.until_woken().await,
             }
-            changed.await;
         }
     }
 
-    pub(super) fn backlog(&self) -> usize {
-        self.backlog.load(Ordering::Relaxed)
+    pub(super) fn leave_will(&self, will: Option<Will>) {
+        *self.locked_will() = will;
     }
 
-    pub(super) fn handed(&self, bytes: usize) {
-        self.backlog.fetch_add(bytes, Ordering::Relaxed);
+    /// Whoever takes it sees to it.
+    pub(super) fn take_will(&self) -> Option<Will> {
+        self.locked_will().take()
     }
 
-    pub(super) fn sent(&self, bytes: usize) {
-        let less = |backlog: usize| Some(backlog.saturating_sub(bytes));
-        let _ = self.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    fn locked_will(&self) -> MutexGuard<'_, Option<Will>> {
+        self.will.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All connections, by the address from which the front speaks to the broker for them.
+/// All connections, by their numbers.
 #[derive(Default)]
-pub(super) struct Links(Mutex<HashMap<SocketAddr, Arc<Link>>>);
+pub(super) struct Links(Mutex<HashMap<i64, Arc<Link>>>);
 
 impl Links {
-    pub(super) fn insert(&self, inner: SocketAddr, link: Arc<Link>) {
-        self.lock().insert(inner, link);
+    pub(super) fn insert(&self, link: &Arc<Link>) {
+        self.lock().insert(link.number, link.clone());
     }
 
-    pub(super) fn remove(&self, inner: SocketAddr) {
-        self.lock().remove(&inner);
-    }
-
-    pub(super) fn get(&self, inner: SocketAddr) -> Option<Arc<Link>> {
-        self.lock().get(&inner).cloned()
+    pub(super) fn remove(&self, link: &Link) {
+        self.lock().remove(&link.number);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Link>> {
         self.lock().values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Link>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Arc<Link>>> {
         // A map is whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[cfg(test)]
+pub(super) fn example_link(number: i64) -> Arc<Link> {
+    let shown = ClientCertificate {
+        id: "0".repeat(64).parse().unwrap(),
+        serial: "1".parse().unwrap(),
+        subject: String::new(),
+        common_name: None,
+        not_before: jiff::Timestamp::MIN,
+        not_after: jiff::Timestamp::MAX,
+        public_key: String::new(),
+    };
+    Arc::new(Link::new(Arc::new(shown), IpAddr::from([127, 0, 0, 1]), number))
 }

@@ -44,7 +44,8 @@ pub(super) async fn connect(
     }
     let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        front.serve(Bytestream { socket, unread: Bytes::new() }, certificate, client.address, place).await;
+        let stream = Box::new(Bytestream { socket, unread: Bytes::new() });
+        front.serve(stream, certificate, client.address, place).await;
     }))
 }
 

@@ -397,24 +397,6 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// The TCP ports that its process listens on, announced or not.
-    pub(crate) fn listening_ports(&self) -> Vec<u16> {
-        let process = self.child.id();
-        let sockets = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().filter_map(|entry| {
-            let link = std::fs::read_link(entry.unwrap().path()).ok()?.to_string_lossy().into_owned();
-            Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
-        });
-        let sockets: BTreeSet<String> = sockets.collect();
-        // proc(5): local address, remote address, state (0A is LISTEN), …, inode.
-        let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
-        let port = |line: &str| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let listens = fields.get(3) == Some(&"0A") && fields.get(9).is_some_and(|inode| sockets.contains(*inode));
-            listens.then(|| u16::from_str_radix(fields[1].split(':').nth(1).unwrap(), 16).unwrap())
-        };
-        table.lines().filter_map(port).collect()
-    }
-
     pub(crate) fn process_id(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
     }

@@ -93,7 +93,7 @@ async fn serve_tls(stream: TcpStream, address: IpAddr, tls: &TlsAcceptor, front:
         if let Some(mqtt) = &front.mqtt
             && let Some(place) = mqtt.places.try_take(address)
         {
-            mqtt.serve_tls(stream, address, place).await;
+            mqtt.serve_tls(Box::new(stream), address, place).await;
         }
         return;
     }

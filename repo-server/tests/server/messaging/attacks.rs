@@ -163,28 +163,3 @@ fn strangers_that_never_finish_take_no_place_from_others() {
     is_served(&server, &device);
     drop((silent, mute));
 }
-
-#[test]
-fn only_the_front_reaches_the_broker() {
-    let site = Site::with_policy();
-    let device = site.enrolled("lamp-1");
-    let server = site.start_with(&MQTTS);
-    is_served(&server, &device);
-    // The library's own listener, found as anybody on the machine could find it.
-    let ports = server.listening_ports();
-    let inner: Vec<u16> = ports.into_iter().filter(|port| *port != server.port("mqtts")).collect();
-    assert!(!inner.is_empty());
-    let mut answers = 0;
-    for port in inner {
-        use std::io::{Read as _, Write as _};
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        stream.write_all(&connect_packet(4, "lamp-1", true, None)).unwrap();
-        let mut answer = [0; 4];
-        if stream.read_exact(&mut answer).is_ok() && answer[0] == 0x20 {
-            assert_eq!(answer, [0x20, 2, 0, 5], "not authorized");
-            answers += 1;
-        }
-    }
-    assert_eq!(answers, 1);
-}

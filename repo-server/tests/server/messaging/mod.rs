@@ -4,4 +4,5 @@ mod attacks;
 mod clients;
 mod kept;
 pub(crate) mod official;
+mod packets;
 mod talking;
