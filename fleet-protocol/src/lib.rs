@@ -7,6 +7,7 @@ pub mod fleet_query;
 pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod people;
 pub mod policies;
 pub mod policy;
 pub mod presence;

@@ -89,6 +89,11 @@ name!(
     "1 to 36 letters, digits, `_` and `-`"
 );
 name!(
+    /// The name of a person who signs in. None of its characters means anything in a topic or a topic filter.
+    UserName, "user's name", 64, b"@._-",
+    "1 to 64 letters, digits and `@._-`"
+);
+name!(
     /// The name of a named shadow. One that begins with `$` is the service's own, such as `$package`.
     ShadowName, "shadow's name", 64, b"$:_-",
     "1 to 64 letters, digits, `$`, `:`, `_` and `-`"

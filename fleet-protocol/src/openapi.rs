@@ -49,6 +49,11 @@ pub struct ThingName(pub String);
 #[schema(pattern = "^[a-zA-Z0-9:_-]{1,128}$", example = "kitchen")]
 pub struct GroupName(pub String);
 
+/// The name of a user.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9@._-]{0,63}$", example = "anna")]
+pub struct UserName(pub String);
+
 /// The name of a policy.
 #[derive(ToSchema)]
 #[schema(pattern = "^[A-Za-z0-9+=,.@_-]{1,128}$", example = "standard")]

@@ -1,6 +1,7 @@
 //! Policies, as the REST API tells them. What a document may say: [`crate::policy`].
 
-use crate::names::{CertificateId, GroupName, PolicyName, ThingName};
+use crate::access::Role;
+use crate::names::{CertificateId, GroupName, PolicyName, ThingName, UserName};
 use crate::policy::{Finding, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ pub const TEST_AUTHORIZATION_PATH: &str = "/api/v1/test-authorization";
 
 /// A policy has so many versions at the most, as on AWS.
 pub const MOST_VERSIONS: usize = 5;
-/// So many policies are attached to a certificate or group at the most, as on AWS.
+/// So many policies are attached to a certificate, group, role or user at the most, as on AWS.
 pub const MOST_POLICIES_OF_TARGET: usize = 10;
 
 /// `GET` and `DELETE` a policy.
@@ -52,6 +53,8 @@ pub fn policy_target_path(policy: &PolicyName, target: &PolicyTarget) -> String 
     match target {
         PolicyTarget::Certificate { id } => format!("{}/certificates/{id}", policy_path(policy)),
         PolicyTarget::Group { name } => format!("{}/thing-groups/{name}", policy_path(policy)),
+        PolicyTarget::Role { role } => format!("{}/roles/{role}", policy_path(policy)),
+        PolicyTarget::User { name } => format!("{}/users/{name}", policy_path(policy)),
     }
 }
 
@@ -74,6 +77,26 @@ pub enum PolicyTarget {
         #[serde(rename = "thingGroupName")]
         name: GroupName,
     },
+    /// The users of a role and of the mightier ones, in what they do over MQTT.
+    Role {
+        /// The role.
+        role: Role,
+    },
+    /// A user, in what they do over MQTT.
+    User {
+        /// Their name.
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::UserName))]
+        #[serde(rename = "userName")]
+        name: UserName,
+    },
+}
+
+impl PolicyTarget {
+    /// Whether it is a role that a user of this one does not reach.
+    #[must_use]
+    pub fn is_role_above(&self, reached: Role) -> bool {
+        matches!(self, Self::Role { role } if *role > reached)
+    }
 }
 
 impl fmt::Display for PolicyTarget {
@@ -81,6 +104,8 @@ impl fmt::Display for PolicyTarget {
         match self {
             Self::Certificate { id } => write!(f, "the certificate {id}"),
             Self::Group { name } => write!(f, "the group {name}"),
+            Self::Role { role } => write!(f, "the users of the role {role}"),
+            Self::User { name } => write!(f, "the user {name}"),
         }
     }
 }
@@ -212,7 +237,7 @@ pub struct PolicyVersion {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyTargetPage {
-    /// Certificates by id, and then groups by name.
+    /// Certificates by id, then groups, roles and users by name.
     pub targets: Vec<PolicyTarget>,
     /// The `after` of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,6 +255,11 @@ pub struct AuthorizationTest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Sha256>))]
     #[serde(rename = "certificateId")]
     pub certificate: Option<CertificateId>,
+    /// The person who asks, in place of a device: no certificate and no thing is named then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::UserName>))]
+    #[serde(rename = "userName")]
+    pub user: Option<UserName>,
     /// The thing that it connects as; absent: the client id says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::ThingName>))]
@@ -301,6 +331,10 @@ pub struct AuthorizationAnswer {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::ThingName>, nullable = false))]
     #[serde(rename = "thingName")]
     pub thing: Option<ThingName>,
+    /// Of a person: the things that they see among those that the resource names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::ThingName>))]
+    pub things: Vec<ThingName>,
     /// The policies that count for it.
     pub policies: Vec<EffectivePolicy>,
     /// What each of their statements about the action has to do with it.

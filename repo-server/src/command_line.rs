@@ -317,6 +317,10 @@ pub(crate) struct ServeOptions {
     /// Address or network of a proxy whose X-Forwarded-For and -Proto are believed; may be given several times
     #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<String>,
+    /// Origin of web pages that may speak MQTT with this server besides its own, such as https://app.example.org; may be
+    /// given several times
+    #[arg(long, value_name = "ORIGIN", env = "DEBFLEET_SERVER_WEB_ORIGIN", value_delimiter = ',')]
+    pub(crate) web_origin: Vec<String>,
     /// What to log: error, warn, info, debug, or info,access=debug for every request [default: RUST_LOG, or info]
     #[arg(long, value_name = "LEVEL", env = "DEBFLEET_SERVER_LOG")]
     pub(crate) log: Option<String>,

@@ -1,6 +1,6 @@
 //! debfleet-server: the apt repository, its publishers and its fleet.
 //!
-//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`, `things`, `shadows`), each with its
+//! One folder per domain (`repository`, `access`, `certificates`, `policies`, `audit`, `repeats`, `fleet_ca`, `things`, `shadows`, `people`), each with its
 //! decisions and its store. `http` calls the domains, never the reverse; every route stands in `http/router.rs`.
 
 mod access;
@@ -21,6 +21,7 @@ pub mod logging;
 mod messaging;
 mod metrics;
 mod mqtt;
+mod people;
 mod policies;
 mod provisioning;
 pub mod proxies;
@@ -33,3 +34,4 @@ pub mod sockets;
 mod storage;
 mod supervision;
 mod things;
+pub mod web_origins;

@@ -218,6 +218,7 @@ fn run_serve(options: ServeOptions) -> anyhow::Result<()> {
         backends,
         storage_redirect,
         trusted_proxies,
+        web_origin,
         log,
         log_format,
         config,
@@ -235,6 +236,7 @@ fn run_serve(options: ServeOptions) -> anyhow::Result<()> {
         max_upload,
         storage_redirect,
         trusted_proxies,
+        web_origin,
         log,
         log_format,
         ..given(backends)

@@ -91,6 +91,7 @@ fn needs_restart(before: &Settings, now: &Settings) -> Vec<&'static str> {
         max_upload,
         backends,
         trusted_proxies,
+        web_origins,
         log: _,
         log_format,
     } = before;
@@ -104,6 +105,7 @@ fn needs_restart(before: &Settings, now: &Settings) -> Vec<&'static str> {
         ("max-upload", *max_upload != now.max_upload),
         ("database or storage", *backends != now.backends),
         ("trusted-proxies", *trusted_proxies != now.trusted_proxies),
+        ("web-origin", *web_origins != now.web_origins),
         ("log-format", *log_format != now.log_format),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(setting, _)| setting).collect()

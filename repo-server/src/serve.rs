@@ -16,6 +16,7 @@ use crate::logging::LogControl;
 use crate::messaging::{Nowhere, Outbox};
 use crate::metrics::Metrics;
 use crate::mqtt::Services;
+use crate::people::{People, PeopleError};
 use crate::policies::{Policies, PolicyError};
 use crate::provisioning::{Domains, Provisioning};
 use crate::reload::Reloader;
@@ -84,6 +85,9 @@ pub enum ServeError {
     /// Policies cannot be read.
     #[error("could not read what devices may do: {0}")]
     Policies(String),
+    /// People cannot be read.
+    #[error("could not read who may sign in: {0}")]
+    People(String),
     /// Things cannot be read.
     #[error("could not read the things: {0}")]
     Registry(String),
@@ -107,6 +111,12 @@ impl From<AccessError> for ServeError {
 impl From<PolicyError> for ServeError {
     fn from(error: PolicyError) -> Self {
         Self::Policies(error.to_string())
+    }
+}
+
+impl From<PeopleError> for ServeError {
+    fn from(error: PeopleError) -> Self {
+        Self::People(error.to_string())
     }
 }
 
@@ -159,6 +169,8 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let repeats = Repeats::open(database.clone(), repository.process().to_owned(), Timestamp::now).await;
     let repeats = Arc::new(repeats.map_err(ServeError::Repeats)?);
     let policies = Arc::new(Policies::open(database.clone(), registry.generation(), Timestamp::now).await?);
+    let people = People::open(database.clone(), registry.generation(), policies.clone(), Timestamp::now).await?;
+    let people = Arc::new(people);
     let shadows = Arc::new(Shadows::new(database.clone(), audit.clone(), Timestamp::now));
     let provisioning = Arc::new(Provisioning::new(Domains {
         database: database.clone(),
@@ -170,6 +182,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     }));
     let metrics = Arc::new(Metrics::new());
     let proxies = Arc::new(settings.trusted_proxies.clone());
+    let web_origins = Arc::new(settings.web_origins.clone());
 
     // Clients show certificates, so there are none without TLS.
     let broker = match certificate {
@@ -179,6 +192,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
                 database: database.clone(),
                 certificates: certificates.clone(),
                 policies: policies.clone(),
+                people: people.clone(),
                 services: Services {
                     shadows: shadows.clone(),
                     registry: registry.clone(),
@@ -215,11 +229,13 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             repeats: repeats.clone(),
             policies: policies.clone(),
             shadows: shadows.clone(),
+            people: people.clone(),
             outbox: outbox.clone(),
             surface: surface(endpoint, bound),
             redirect: settings.backends.redirect,
             metrics: metrics.clone(),
             mqtt: broker.as_ref().map(Broker::front),
+            web_origins: web_origins.clone(),
             stop: stopped.clone(),
         });
         let mqtt = broker.as_ref().map(Broker::front);
@@ -241,6 +257,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             certificates.tell_changes(),
             registry.keep_up(),
             policies.keep_up(),
+            people.keep_up(),
             provisioning.maintain(),
         );
     });

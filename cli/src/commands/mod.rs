@@ -16,4 +16,5 @@ pub(crate) mod sign;
 pub(crate) mod suite;
 pub(crate) mod thing;
 pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod verify;

@@ -14,6 +14,7 @@ mod defaults;
 mod document;
 mod effect;
 mod pattern;
+mod person;
 mod raw;
 mod resource;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod variable;
 pub use action::{Action, UnknownAction};
 pub use context::{CertificateFields, Client, ThingFacts};
 pub use decision::{DecidedBy, Decision, Finding, NamedPolicy, Request, Verdict, decide, explain};
-pub use defaults::{DEFAULTS, DefaultPolicy, INITIAL, INTERMEDIATE, STANDARD};
+pub use defaults::{DEFAULTS, DefaultPolicy, INITIAL, INTERMEDIATE, PEOPLE, PEOPLE_OPERATORS, STANDARD};
 pub use document::{Document, DocumentError, LONGEST_DOCUMENT, LONGEST_TEXT};
 pub use effect::Effect;
+pub use person::{decide_for_person, things_named_in};

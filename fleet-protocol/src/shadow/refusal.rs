@@ -47,6 +47,9 @@ pub enum Refusal {
     /// More named shadows than a thing may have.
     #[error("The thing has {0} named shadows, which is the most; delete one")]
     TooManyShadows(u16),
+    /// A person says what only the thing can know.
+    #[error("What is reported is for the thing to say; change what is desired only")]
+    OfThing,
     /// No such thing.
     #[error("Thing not found")]
     NoThing,
@@ -79,6 +82,7 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> u16 {
         match self {
+            Self::OfThing => 403,
             Self::NoThing | Self::NoShadow(_) => 404,
             Self::VersionConflict => 409,
             Self::TooLarge => 413,

@@ -107,6 +107,12 @@ impl UpdateRequest {
         };
         Ok(Self { state, version, client_token })
     }
+
+    /// Whether it leaves alone what is reported.
+    #[must_use]
+    pub fn is_of_desired_only(&self) -> bool {
+        self.state.as_ref().is_some_and(|patch| patch.reported.is_untouched())
+    }
 }
 
 /// A request that needs to say nothing: to get or delete a shadow.

@@ -57,8 +57,10 @@ pub(crate) enum Action<'a> {
     ReadFleet,
     /// Change things, their types and groups, and shadows.
     ManageFleet,
-    /// Change who may connect and what they may do: certificates, policies, provisioning.
+    /// Change who may connect and what they may do: certificates, policies, provisioning, users.
     ManageIdentities,
+    /// See users, say which things they see, and make their tokens for MQTT.
+    AssignUsers,
 }
 
 impl<'a> Action<'a> {
@@ -67,7 +69,7 @@ impl<'a> Action<'a> {
         match self {
             Self::Read(_) | Self::ReadFleet => Role::Viewer,
             Self::Publish(_) => Role::Publisher,
-            Self::ChangeSuite(_) | Self::ReadAudit | Self::ManageFleet => Role::Operator,
+            Self::ChangeSuite(_) | Self::ReadAudit | Self::ManageFleet | Self::AssignUsers => Role::Operator,
             Self::ManageTokens | Self::PublishUnsigned(_) | Self::ManageIdentities => Role::Admin,
         }
     }
@@ -77,13 +79,18 @@ impl<'a> Action<'a> {
             Self::Read(suite) | Self::Publish(suite) | Self::PublishUnsigned(suite) | Self::ChangeSuite(suite) => {
                 Some(suite)
             }
-            Self::ReadAudit | Self::ManageTokens | Self::ReadFleet | Self::ManageFleet | Self::ManageIdentities => None,
+            Self::ReadAudit
+            | Self::ManageTokens
+            | Self::ReadFleet
+            | Self::ManageFleet
+            | Self::ManageIdentities
+            | Self::AssignUsers => None,
         }
     }
 
     /// Whether it concerns the fleet, which a token for some suites only has nothing to do with.
     fn concerns_fleet(self) -> bool {
-        matches!(self, Self::ReadFleet | Self::ManageFleet | Self::ManageIdentities)
+        matches!(self, Self::ReadFleet | Self::ManageFleet | Self::ManageIdentities | Self::AssignUsers)
     }
 }
 
@@ -98,7 +105,8 @@ impl fmt::Display for Action<'_> {
             Self::ManageTokens => f.write_str("see, make or revoke tokens"),
             Self::ReadFleet => f.write_str("see the fleet"),
             Self::ManageFleet => f.write_str("change things, groups or shadows"),
-            Self::ManageIdentities => f.write_str("change certificates, policies or provisioning"),
+            Self::ManageIdentities => f.write_str("change certificates, policies, provisioning or users"),
+            Self::AssignUsers => f.write_str("see users, give them things, or make tokens for them"),
         }
     }
 }
@@ -186,6 +194,7 @@ mod tests {
             (Action::ReadFleet, [true, true, true, true]),
             (Action::ManageFleet, [false, false, true, true]),
             (Action::ManageIdentities, [false, false, false, true]),
+            (Action::AssignUsers, [false, false, true, true]),
         ];
         for (action, expected) in actions {
             let allowed = [Viewer, Publisher, Operator, Admin].map(|role| may(&unlimited(role), action).is_ok());

@@ -15,6 +15,7 @@ pub(crate) use tokens::{BadToken, Rejected, Token, TokenRequest, Tokens};
 
 use crate::audit::Audit;
 use debian_formats::checksums::sha256_hex;
+use fleet_protocol::people::{MQTT_TOKEN_PREFIX, SESSION_PREFIX};
 use jiff::Timestamp;
 use sqlx::AnyPool;
 use std::collections::HashSet;
@@ -78,7 +79,10 @@ impl Access {
                 return Err(AdmissionError::TooMany { wait });
             }
         }
-        let found = self.tokens.of_secret(&digest, now).await?;
+        let found = match other_kind(secret) {
+            Some(kind) => Err(Rejected::OtherKind(kind)),
+            None => self.tokens.of_secret(&digest, now).await?,
+        };
         let mut guesses = self.guesses();
         match found {
             Ok(token) => {
@@ -100,4 +104,11 @@ impl Access {
         // A set and a map are whole at any time.
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a person's secret is, where it is shown in place of a token.
+fn other_kind(secret: &str) -> Option<&'static str> {
+    [(SESSION_PREFIX, "a person's session"), (MQTT_TOKEN_PREFIX, "a token for MQTT")]
+        .into_iter()
+        .find_map(|(prefix, kind)| secret.starts_with(prefix).then_some(kind))
 }

@@ -100,6 +100,8 @@ pub(crate) enum Rejected {
          `debfleet-server token create` makes one"
     )]
     Unknown,
+    #[error("this takes an API token, and {0} was sent; `debfleet token create` makes API tokens")]
+    OtherKind(&'static str),
     #[error("the token {name:?} ({id}) expired at {at}; ask an admin for a new one (`debfleet token create`)")]
     Expired { id: String, name: String, at: Timestamp },
     #[error("the token {name:?} ({id}) was revoked at {at}; ask an admin for a new one (`debfleet token create`)")]

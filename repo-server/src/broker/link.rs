@@ -1,9 +1,9 @@
 //! One client's connection, as the rest of the broker sees it.
 
-use super::identity::Identity;
+use super::identity::{Asking, Identity};
 use super::wire::{DisconnectReasonCode, Will};
 use crate::certificates::ClientCertificate;
-use crate::policies::Subject;
+use crate::people::Person;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,8 +15,8 @@ const NO_REASON: u8 = 0;
 
 /// A connection.
 pub(super) struct Link {
-    /// What the client showed in its handshake.
-    pub(super) shown: Arc<ClientCertificate>,
+    /// What the client showed in its handshake; a person shows nothing before CONNECT.
+    pub(super) shown: Option<Arc<ClientCertificate>>,
     pub(super) address: IpAddr,
     /// Higher than that of any connection before it, also of those before a restart.
     pub(super) number: i64,
@@ -31,13 +31,13 @@ pub(super) struct Link {
 #[derive(Debug, Clone)]
 pub(super) struct Admitted {
     pub(super) identity: Identity,
-    pub(super) subject: Subject,
+    pub(super) asking: Asking,
     /// It speaks MQTT 5, so it can be told why something is refused.
     pub(super) version5: bool,
 }
 
 impl Link {
-    pub(super) fn new(shown: Arc<ClientCertificate>, address: IpAddr, number: i64) -> Self {
+    pub(super) fn new(shown: Option<Arc<ClientCertificate>>, address: IpAddr, number: i64) -> Self {
         Self {
             shown,
             address,
@@ -59,7 +59,12 @@ impl Link {
     }
 
     pub(super) fn client_id(&self) -> &str {
-        self.client.get().map_or("", |admitted| &admitted.subject.client_id)
+        self.client.get().map_or("", |admitted| admitted.asking.client_id())
+    }
+
+    /// The person who was let in, if it is one.
+    pub(super) fn person(&self) -> Option<&Person> {
+        self.client.get()?.identity.person()
     }
 
     /// Ends the connection for this reason, unless it ends for another one already.
@@ -146,5 +151,5 @@ pub(super) fn example_link(number: i64) -> Arc<Link> {
         not_after: jiff::Timestamp::MAX,
         public_key: String::new(),
     };
-    Arc::new(Link::new(Arc::new(shown), IpAddr::from([127, 0, 0, 1]), number))
+    Arc::new(Link::new(Some(Arc::new(shown)), IpAddr::from([127, 0, 0, 1]), number))
 }

@@ -2,8 +2,9 @@
 //! `connection` is a task that speaks the protocol; `sessions`, `index` and `retained` are what they share, with their `store`
 //! in the database.
 //!
-//! Three rules hold whatever a policy says. A client is who its certificate says, never its username. It connects only under
-//! a client id of its own (`admission`). Its will is checked when it connects, as if it were published then.
+//! Three rules hold whatever a policy says. A client is who its certificate or, of a person, its token says, never its
+//! username. It connects only under a client id of its own (`admission`). Its will is checked when it connects, as if it were
+//! published then.
 
 mod admission;
 mod attendance;
@@ -34,6 +35,7 @@ use crate::listening::Places;
 use crate::messaging::{Outbox, Outgoing, Violations};
 use crate::metrics::Metrics;
 use crate::mqtt::Services;
+use crate::people::People;
 use crate::policies::Policies;
 use attendance::Attendance;
 use ids::Ids;
@@ -59,6 +61,8 @@ pub(crate) const PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"x-amzn-mqtt-ca"];
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 20_000;
+/// Connections of people, and of strangers who may be some, at a time.
+const MOST_PEOPLE: usize = 2048;
 /// File descriptors for everything else.
 const OTHER_DESCRIPTORS: u64 = 4096;
 /// How often connections and wills are looked through for those whose time is over.
@@ -93,6 +97,7 @@ pub(crate) struct Parts {
     pub(crate) database: AnyPool,
     pub(crate) certificates: Arc<Certificates>,
     pub(crate) policies: Arc<Policies>,
+    pub(crate) people: Arc<People>,
     pub(crate) services: Services,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) violations: Violations,
@@ -117,7 +122,7 @@ impl Outbox for ToBroker {
 impl Broker {
     /// Reads what was kept, and waits for clients.
     pub(crate) async fn start(parts: Parts) -> Result<Self, BrokerError> {
-        let Parts { database, certificates, policies, services, metrics, violations } = parts;
+        let Parts { database, certificates, policies, people, services, metrics, violations } = parts;
         let mut kept = store::read(&database, now()).await?;
         let (store, writing) = Store::start(database.clone());
         let index = Arc::new(Index::default());
@@ -130,6 +135,7 @@ impl Broker {
             database,
             certificates,
             policies,
+            people,
             services,
             metrics: metrics.clone(),
             violations,
@@ -150,7 +156,8 @@ impl Broker {
         // A whole fleet may stand behind one address, and others still find places.
         let most = most_connections();
         let places = Places::new(most, most / 4 * 3, metrics.connections("mqtt"));
-        let front = Arc::new(Front::new(core.clone(), places));
+        let places_of_people = Places::new(MOST_PEOPLE, MOST_PEOPLE / 4 * 3, metrics.connections("mqtt-people"));
+        let front = Arc::new(Front::new(core.clone(), places, places_of_people));
         Ok(Self { core, front, outbox: ToBroker(outbox), tasks, writing })
     }
 
@@ -201,19 +208,20 @@ async fn publish_all(core: Arc<Core>, mut waiting: mpsc::Receiver<Outgoing>) {
     }
 }
 
-/// Ends what must end: connections of certificates that no longer count, the delay of wills, and sessions whose time is
+/// Ends what must end: connections of certificates and people that no longer count, the delay of wills, and sessions whose time is
 /// over.
 async fn look_after(core: Arc<Core>) {
-    let mut changes = core.certificates.changes();
+    let (mut changes, mut people) = (core.certificates.changes(), core.people.generation());
     let (mut looks, mut sweeps) = (interval(LOOK_INTERVAL), interval(SWEEP_INTERVAL));
     loop {
         tokio::select! {
             changed = changes.recv() => match changed {
-                Ok(certificate) => core.end_ended(|link| link.shown.id == certificate).await,
+                Ok(certificate) => core.end_ended(|link| link.shown.as_ref().is_some_and(|shown| shown.id == certificate)).await,
                 // Some were missed, so each may have changed.
                 Err(RecvError::Lagged(_)) => core.end_ended(|_| true).await,
                 Err(RecvError::Closed) => tokio::time::sleep(LOOK_INTERVAL).await,
             },
+            Ok(()) = people.changed() => core.end_people(core.links.all()).await,
             _ = looks.tick() => {
                 core.end_late();
                 core.publish_due_wills().await;

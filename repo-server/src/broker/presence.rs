@@ -43,7 +43,7 @@ impl Core {
             timestamp: now(),
             what,
             session_identifier: format!("{:016x}", link.number),
-            principal_identifier: admitted.identity.principal(),
+            principal_identifier: admitted.identity.name(),
             version_number: link.number,
         };
         match serde_json::to_vec(&event) {
@@ -66,7 +66,10 @@ pub(super) fn disconnect_reason(end: End) -> DisconnectReason {
     };
     match told {
         DisconnectReasonCode::NotAuthorized => DisconnectReason::ForbiddenAccess,
-        DisconnectReasonCode::AdministrativeAction => DisconnectReason::AuthError,
+        // A token's time is over.
+        DisconnectReasonCode::AdministrativeAction | DisconnectReasonCode::MaximumConnectTime => {
+            DisconnectReason::AuthError
+        }
         DisconnectReasonCode::SessionTakenOver => DisconnectReason::DuplicateClientid,
         DisconnectReasonCode::QuotaExceeded => DisconnectReason::Throttled,
         DisconnectReasonCode::ServerShuttingDown => DisconnectReason::ServerInitiatedDisconnect,

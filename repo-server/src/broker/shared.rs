@@ -15,6 +15,7 @@ use crate::certificates::{Certificates, Standing};
 use crate::messaging::{Audience, Outgoing, Violations};
 use crate::metrics::Metrics;
 use crate::mqtt::Services;
+use crate::people::People;
 use crate::policies::Policies;
 use jiff::Timestamp;
 use sqlx::AnyPool;
@@ -25,6 +26,7 @@ pub(super) struct Core {
     pub(super) database: AnyPool,
     pub(super) certificates: Arc<Certificates>,
     pub(super) policies: Arc<Policies>,
+    pub(super) people: Arc<People>,
     pub(super) services: Services,
     pub(super) metrics: Arc<Metrics>,
     pub(super) violations: Violations,
@@ -74,19 +76,47 @@ impl Core {
         Ok(())
     }
 
-    /// Ends connections whose certificates have ended.
+    /// Ends connections whose certificates or tokens have ended.
     pub(super) fn end_late(&self) {
         let now = Timestamp::now();
-        for link in self.links.all().into_iter().filter(|link| link.shown.not_after < now) {
-            tracing::warn!(client = link.client_id(), "ends an MQTT connection: its certificate has ended");
-            link.cut(DisconnectReasonCode::AdministrativeAction);
+        for link in self.links.all() {
+            if link.shown.as_ref().is_some_and(|shown| shown.not_after < now) {
+                tracing::warn!(client = link.client_id(), "ends an MQTT connection: its certificate has ended");
+                link.cut(DisconnectReasonCode::AdministrativeAction);
+            } else if link.person().is_some_and(|person| person.expires_at <= now) {
+                tracing::info!(client = link.client_id(), "ends an MQTT connection: its token has ended");
+                link.cut(DisconnectReasonCode::MaximumConnectTime);
+            }
+        }
+    }
+
+    /// Ends those of these connections that are people's whose tokens count no longer.
+    pub(super) async fn end_people(&self, links: Vec<Arc<Link>>) {
+        let people: Vec<_> = links.iter().filter_map(|link| Some((link, link.person()?))).collect();
+        if people.is_empty() {
+            return;
+        }
+        let standing = self.people.standing_tokens().await;
+        if let Err(error) = &standing {
+            tracing::error!(%error, "could not look which tokens count; ends the connections of people");
+        }
+        for (link, person) in people {
+            match &standing {
+                Ok(standing) if standing.contains(&person.token) => {}
+                Ok(_) => {
+                    tracing::warn!(client = link.client_id(), "ends an MQTT connection: its token counts no longer");
+                    link.cut(DisconnectReasonCode::AdministrativeAction);
+                }
+                Err(_) => link.cut(DisconnectReasonCode::UnspecifiedError),
+            }
         }
     }
 
     /// Ends those of these connections whose certificate does not count any more.
     pub(super) async fn end_ended(&self, concerned: impl Fn(&Link) -> bool) {
         for link in self.links.all().into_iter().filter(|link| concerned(link)) {
-            match self.certificates.standing(&link.shown, Timestamp::now()).await {
+            let Some(shown) = &link.shown else { continue };
+            match self.certificates.standing(shown, Timestamp::now()).await {
                 Ok(Ok(Standing::Claim(_) | Standing::Device { .. })) => {}
                 Ok(Ok(Standing::Unregistered)) => link.cut(DisconnectReasonCode::AdministrativeAction),
                 Ok(Err(why)) => {

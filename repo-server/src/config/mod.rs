@@ -8,6 +8,7 @@ pub use backends::{Backends, PostgresSettings};
 use crate::logging::{LogFilter, LogFormat, UnknownFormat, WrongFilter};
 use crate::messaging::Violations;
 use crate::proxies::{TrustedProxies, WrongProxy};
+use crate::web_origins::{WebOrigins, WrongOrigin};
 use debian_formats::limits::Limits;
 use serde::Deserialize;
 use std::fmt;
@@ -68,6 +69,8 @@ pub struct RawSettings {
     pub storage_redirect: Option<bool>,
     /// Proxies that are believed whom they pass on.
     pub trusted_proxies: Vec<String>,
+    /// Origins of web pages that may speak MQTT with this server.
+    pub web_origin: Vec<String>,
     /// What is logged.
     pub log: Option<String>,
     /// How it is logged.
@@ -144,6 +147,8 @@ pub struct Settings {
     pub backends: Backends,
     /// Proxies that are believed whom they pass on.
     pub trusted_proxies: TrustedProxies,
+    /// Origins of web pages that may speak MQTT with this server.
+    pub web_origins: WebOrigins,
     /// What is logged.
     pub log: LogFilter,
     /// How it is logged.
@@ -220,6 +225,9 @@ pub enum ConfigError {
     /// A proxy that is no address.
     #[error(transparent)]
     Proxy(#[from] WrongProxy),
+    /// An origin that is none.
+    #[error(transparent)]
+    Origin(#[from] WrongOrigin),
     /// Levels that cannot be understood.
     #[error(transparent)]
     Log(#[from] WrongFilter),
@@ -288,6 +296,7 @@ impl RawSettings {
             } else {
                 self.trusted_proxies
             },
+            web_origin: if self.web_origin.is_empty() { weaker.web_origin } else { self.web_origin },
             log: self.log.or(weaker.log),
             log_format: self.log_format.or(weaker.log_format),
         }
@@ -334,6 +343,7 @@ impl RawSettings {
             max_upload: max_upload << 20,
             backends,
             trusted_proxies: TrustedProxies::parse(&self.trusted_proxies)?,
+            web_origins: WebOrigins::parse(&self.web_origin)?,
             log: self.log.map_or_else(|| Ok(LogFilter::from_environment()), |text| text.parse())?,
             log_format: self.log_format.map_or_else(|| Ok(LogFormat::default()), |text| text.parse())?,
         })
@@ -436,6 +446,7 @@ mod tests {
         assert!(error("data = '/d'\nhttp = '8080'").contains("127.0.0.1:8080"));
         assert!(error("data = '/d'\ntls-cert = '/c'").contains("tls-key"));
         assert!(error("data = '/d'\ntrusted-proxies = ['10.0.0.0/40']").contains("10.0.0.0/40"));
+        assert!(error("data = '/d'\nweb-origin = ['app.example.org']").contains("https://app.example.org"));
         assert!(error("data = '/d'\nlog-format = 'xml'").contains("xml"));
         assert!(error("data = '/d'\nmqtt-violations = 'ignore'").contains("reason-code"));
         assert!(error("data = '/d'\nhost-name = ['a b']").contains("\"a b\""));

@@ -1,7 +1,7 @@
 //! What stands in addresses, as the API's description tells it.
 
 use super::problem::Problem;
-use fleet_protocol::openapi::{GroupName, PackageName, Sha256, SuiteName, ThingName, ThingTypeName};
+use fleet_protocol::openapi::{GroupName, PackageName, Sha256, SuiteName, ThingName, ThingTypeName, UserName};
 use std::fmt::Display;
 use std::str::FromStr;
 use utoipa::IntoParams;
@@ -82,6 +82,42 @@ pub(super) struct InThingType {
     /// The type.
     #[param(example = "lamp")]
     r#type: ThingTypeName,
+}
+
+/// A user in an address.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "its shape is all that is wanted")]
+pub(super) struct InUser {
+    /// The user.
+    #[param(example = "anna")]
+    user: UserName,
+}
+
+/// A thing of a user in an address.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "its shape is all that is wanted")]
+pub(super) struct InUserOfThing {
+    /// The user.
+    #[param(example = "anna")]
+    user: UserName,
+    /// The thing.
+    #[param(example = "lamp-1")]
+    thing: ThingName,
+}
+
+/// A thing group of a user in an address.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "its shape is all that is wanted")]
+pub(super) struct InUserOfGroup {
+    /// The user.
+    #[param(example = "anna")]
+    user: UserName,
+    /// The group.
+    #[param(example = "kitchen")]
+    group: GroupName,
 }
 
 /// A name that stands in an address.

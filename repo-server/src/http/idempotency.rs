@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use debian_formats::checksums::{Sha256Hasher, sha256_hex};
 use fleet_protocol::access::TOKENS_PATH;
+use fleet_protocol::people::SESSIONS_PATH;
 use fleet_protocol::publishing::IDEMPOTENCY_KEY;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -68,7 +69,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 async fn known(state: &ServerState, head: &mut axum::http::request::Parts) -> Result<(Caller, Keyed), Problem> {
     let caller = Caller::from_request_parts(head, state).await?;
     let key = key_of(&head.headers)?;
-    if head.uri.path() == TOKENS_PATH {
+    if is_answered_with_secret(head.uri.path()) {
         return Err(Problem::bad_request(
             "a token's secret is not kept, so that this request cannot be repeated; leave Idempotency-Key away",
         ));
@@ -76,6 +77,10 @@ async fn known(state: &ServerState, head: &mut axum::http::request::Parts) -> Re
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
     let request = sha256_hex(format!("{} {target}", head.method).as_bytes());
     Ok((caller.clone(), Keyed { token: caller.token_id().to_owned(), key, request }))
+}
+
+fn is_answered_with_secret(path: &str) -> bool {
+    [TOKENS_PATH, SESSIONS_PATH].contains(&path) || path.ends_with("/mqtt-tokens")
 }
 
 /// The header's one value, a string of RFC 8941.

@@ -33,7 +33,9 @@ mod remote_body;
 mod requester;
 mod router;
 mod service_error;
+mod sessions;
 mod shadows;
+mod signed_in;
 mod state;
 mod static_file;
 mod suites;
@@ -41,6 +43,7 @@ mod thing_types;
 mod things;
 mod tokens;
 mod unbroken;
+mod users;
 
 pub(crate) use exchange::Front;
 pub(crate) use router::router;

@@ -1,11 +1,13 @@
 //! MQTT over WebSocket (MQTT 5 §6), for clients whose network lets nothing else through.
 
 use super::exchange::Client;
-use super::problem::{Challenge, Problem};
+use super::host::requested_host;
+use super::problem::Problem;
 use super::state::ServerState;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use bytes::{Buf as _, Bytes};
 use futures_util::{Sink, Stream};
@@ -21,21 +23,20 @@ const LONGEST_MESSAGE: usize = 256 << 10;
 /// What is read at once: each connection holds as much.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Speaks MQTT with a device over a WebSocket.
+/// Speaks MQTT with a device, or a person's browser, over a WebSocket.
 pub(super) async fn connect(
     State(state): State<ServerState>,
     Extension(client): Extension<Client>,
+    uri: Uri,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let refused = |why: &str| Problem::unauthenticated(Challenge::Bearer, why);
-    let certificate = client.certificate.ok_or_else(|| {
-        refused(
-            "MQTT needs a client certificate of the fleet CA, shown to this server itself and not to a proxy before it",
-        )
-    })?;
+    check_origin(&state, &client, &uri, &headers)?;
     let front = state.mqtt.clone().ok_or_else(|| Problem::not_found("this server carries no MQTT"))?;
-    let place = front
-        .places
+    // Whoever shows no certificate may be a person, who shows a token later, and takes no device's place.
+    let certificate = client.certificate;
+    let places = if certificate.is_some() { &front.places } else { &front.places_of_people };
+    let place = places
         .try_take(client.address)
         .ok_or_else(|| Problem::not_ready("all places for MQTT are taken; try again later"))?;
     let upgrade = upgrade.protocols([MQTT]).max_message_size(LONGEST_MESSAGE).max_frame_size(LONGEST_MESSAGE);
@@ -47,6 +48,20 @@ pub(super) async fn connect(
         let stream = Box::new(Bytestream { socket, unread: Bytes::new() });
         front.serve(stream, certificate, client.address, place).await;
     }))
+}
+
+/// A browser lets any page open a WebSocket to any server, and says whose page it is. Other clients say nothing.
+fn check_origin(state: &ServerState, client: &Client, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let host = requested_host(uri, headers).ok_or_else(Problem::bad_host)?;
+    let origin = origin.to_str().unwrap_or_default();
+    if state.web_origins.allow(origin, client.scheme.as_str(), host) {
+        return Ok(());
+    }
+    tracing::warn!(address = %client.address, origin, "refused a WebSocket of a web page from elsewhere");
+    Err(Problem::forbidden(
+        "web pages of this origin may not connect here; the server's --web-origin names those that may",
+    ))
 }
 
 /// The bytes of a WebSocket's messages, one behind the other.

@@ -7,11 +7,16 @@ use super::page::PageQuery;
 use super::problem::Problem;
 use super::state::ServerState;
 use crate::access::Action;
+use crate::people::PersonSubject;
 use crate::policies::{PolicyError, Subject};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use fleet_protocol::names::{NameError, PolicyName, ThingName};
-use fleet_protocol::openapi::{GroupName as GroupNameSchema, PolicyName as PolicyNameSchema, Sha256 as Sha256Schema};
+use fleet_protocol::access::{Role, UnknownRole};
+use fleet_protocol::names::{NameError, PolicyName, ThingName, UserName};
+use fleet_protocol::openapi::{
+    GroupName as GroupNameSchema, PolicyName as PolicyNameSchema, Sha256 as Sha256Schema, UserName as UserNameSchema,
+};
+use fleet_protocol::people::client_id_prefix;
 use fleet_protocol::policies::{
     AuthorizationAnswer, AuthorizationTest, DefaultVersion, NewPolicy, NewPolicyVersion, PolicyInfo, PolicyPage,
     PolicyTarget, PolicyTargetPage, PolicyVersion,
@@ -44,6 +49,16 @@ fn certificate(text: &str) -> Result<PolicyTarget, Problem> {
 fn group(text: &str) -> Result<PolicyTarget, Problem> {
     let wrong = |error: NameError| Problem::not_found(format!("there is no such group: {error}"));
     Ok(PolicyTarget::Group { name: text.parse().map_err(wrong)? })
+}
+
+fn role(text: &str) -> Result<PolicyTarget, Problem> {
+    let wrong = |error: UnknownRole| Problem::not_found(error.to_string());
+    Ok(PolicyTarget::Role { role: text.parse().map_err(wrong)? })
+}
+
+fn user(text: &str) -> Result<PolicyTarget, Problem> {
+    let wrong = |error: NameError| Problem::not_found(format!("there is no such user: {error}"));
+    Ok(PolicyTarget::User { name: text.parse().map_err(wrong)? })
 }
 
 /// All policies.
@@ -325,6 +340,94 @@ pub(super) async fn detach_from_group(
     detach(&state, &policy, group(&id), &caller).await
 }
 
+/// Attach a policy to the users of a role and of the mightier ones.
+///
+/// It counts for what they do over MQTT. Again it changes nothing. At most ten policies are attached to one.
+#[utoipa::path(
+    put, path = "/api/v1/policies/{policy}/roles/{role}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("role" = Role, Path, description = "The role"),
+    ),
+    responses(
+    (status = 200, description = "What it is attached to", body = PolicyTarget),
+    (status = 404, description = "There is no such policy or role"),
+    (status = 409, description = "Ten policies are attached to it already"),
+    )
+)]
+pub(super) async fn attach_to_role(
+    State(state): State<ServerState>,
+    Path((policy, name)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    attach(&state, &policy, role(&name), &caller).await
+}
+
+/// Detach a policy from the users of a role and of the mightier ones.
+///
+/// Again it changes nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/policies/{policy}/roles/{role}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("role" = Role, Path, description = "The role"),
+    ),
+    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy or role"))
+)]
+pub(super) async fn detach_from_role(
+    State(state): State<ServerState>,
+    Path((policy, name)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    detach(&state, &policy, role(&name), &caller).await
+}
+
+/// Attach a policy to a user.
+///
+/// It counts for what they do over MQTT. Again it changes nothing. At most ten policies are attached to one.
+#[utoipa::path(
+    put, path = "/api/v1/policies/{policy}/users/{user}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("user" = UserNameSchema, Path, description = "The user's name"),
+    ),
+    responses(
+    (status = 200, description = "What it is attached to", body = PolicyTarget),
+    (status = 404, description = "There is no such policy or user"),
+    (status = 409, description = "Ten policies are attached to it already"),
+    )
+)]
+pub(super) async fn attach_to_user(
+    State(state): State<ServerState>,
+    Path((policy, name)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    attach(&state, &policy, user(&name), &caller).await
+}
+
+/// Detach a policy from a user.
+///
+/// Again it changes nothing.
+#[utoipa::path(
+    delete, path = "/api/v1/policies/{policy}/users/{user}", tag = "policies",
+    security(("token" = ["admin"])),
+    params(
+    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
+    ("user" = UserNameSchema, Path, description = "The user's name"),
+    ),
+    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy or user"))
+)]
+pub(super) async fn detach_from_user(
+    State(state): State<ServerState>,
+    Path((policy, name)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<axum::Json<PolicyTarget>, Problem> {
+    detach(&state, &policy, user(&name), &caller).await
+}
+
 async fn attach(
     state: &ServerState,
     policy: &str,
@@ -377,6 +480,9 @@ pub(super) async fn test(
             "the resource, client id or will is longer than {LONGEST_RESOURCE} bytes"
         )));
     }
+    if let Some(user) = asked.user.clone() {
+        return test_person(&state, user, action, address, asked).await;
+    }
     let certificate = match (&asked.certificate, &asked.thing) {
         (Some(id), _) if !state.policies.knows_certificate(id).await? => {
             return Err(PolicyError::UnknownCertificate(id.clone()).into());
@@ -400,6 +506,35 @@ pub(super) async fn test(
         certificate: Some(subject.certificate),
         client_id: subject.client_id,
         thing: tested.thing,
+        things: Vec::new(),
+        policies: tested.policies,
+        findings: tested.findings,
+    }))
+}
+
+async fn test_person(
+    state: &ServerState,
+    user: UserName,
+    action: policy::Action,
+    address: Option<IpAddr>,
+    asked: AuthorizationTest,
+) -> Result<axum::Json<AuthorizationAnswer>, Problem> {
+    if asked.certificate.is_some() || asked.thing.is_some() {
+        return Err(PolicyError::PersonAndDevice.into());
+    }
+    // Of a user who is not there it would say only that they may not.
+    state.people.user(&user).await?;
+    let client_id = asked.client_id.unwrap_or_else(|| format!("{}1", client_id_prefix(&user)));
+    let subject =
+        PersonSubject { user, client_id: client_id.clone(), address: address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()) };
+    let tested = state.people.test(&subject, action, &asked.resource).await?;
+    Ok(axum::Json(AuthorizationAnswer {
+        decision: tested.decision.verdict,
+        reason: tested.decision.to_string(),
+        certificate: None,
+        client_id,
+        thing: None,
+        things: tested.things,
         policies: tested.policies,
         findings: tested.findings,
     }))

@@ -5,6 +5,7 @@ use crate::access::{AccessError, AdmissionError, BadToken, Forbidden};
 use crate::audit::AuditError;
 use crate::certificates::CertificatesError;
 use crate::database;
+use crate::people::{PeopleError, SignInError};
 use crate::policies::PolicyError;
 use crate::provisioning::{ErrorCode, ProvisioningError};
 use crate::repository::{PublishError, StoreError};
@@ -18,6 +19,7 @@ use debian_formats::openpgp::OpenPgpError;
 use fleet_protocol::provisioning::messages::Rejection;
 use fleet_protocol::publishing::{IN_PROGRESS, PROBLEM_MEDIA_TYPE, Problem as ProblemDetails};
 use serde::Serialize;
+use std::time::Duration;
 
 /// An answer that says what went wrong and what to do.
 #[derive(Debug)]
@@ -97,13 +99,15 @@ impl Problem {
     pub(super) fn not_admitted(challenge: Challenge, error: AdmissionError) -> Self {
         match error {
             AdmissionError::Rejected(rejected) => Self::unauthenticated(challenge, rejected.to_string()),
-            AdmissionError::TooMany { wait } => {
-                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many failures", error.to_string());
-                let seconds = HeaderValue::from(wait.as_secs() + 1);
-                Self { header: Some((header::RETRY_AFTER, seconds)), ..problem }
-            }
+            AdmissionError::TooMany { wait } => Self::too_many_failures(wait, error.to_string()),
             AdmissionError::Failed(error) => error.into(),
         }
+    }
+
+    fn too_many_failures(wait: Duration, detail: String) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many failures", detail);
+        let seconds = HeaderValue::from(wait.as_secs() + 1);
+        Self { header: Some((header::RETRY_AFTER, seconds)), ..problem }
     }
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
@@ -413,14 +417,53 @@ impl From<PolicyError> for Problem {
             | E::UnknownTarget(_)
             | E::UnknownCertificate(_)
             | E::UnknownThing(_) => Self::not_found(text),
-            E::NoCertificate(_) | E::SeveralCertificates(_) | E::Nobody | E::NoClientId => Self::untestable(&text),
+            E::NoCertificate(_) | E::SeveralCertificates(_) | E::PersonAndDevice | E::Nobody | E::NoClientId => {
+                Self::untestable(&text)
+            }
             E::Database(_)
             | E::Audit(_)
             | E::Name(_)
+            | E::Role(_)
             | E::Time(_)
             | E::Version(_)
             | E::Attributes { .. }
             | E::Stored { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PeopleError> for Problem {
+    fn from(error: PeopleError) -> Self {
+        use PeopleError as E;
+        let text = error.to_string();
+        match error {
+            error if error.is_full() => Self::disk_full(&error),
+            E::NoUser(_) | E::NoThing(_) | E::NoGroup(_) => Self::not_found(text),
+            E::Exists(_) => Self::new(StatusCode::CONFLICT, "Exists already", text),
+            E::InTheWay(_) => Self::new(StatusCode::CONFLICT, "In the way", text),
+            E::Impossible(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Not possible", text),
+            E::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", text),
+            E::Hash(_)
+            | E::Random(_)
+            | E::Database(_)
+            | E::Audit(_)
+            | E::Policies(_)
+            | E::Name(_)
+            | E::Role(_)
+            | E::Time(_)
+            | E::Attributes { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Failed(error) => error.into(),
+            SignInError::TooMany { wait } => Self::too_many_failures(wait, error.to_string()),
+            SignInError::Wrong | SignInError::Ended | SignInError::OtherSecret(_) | SignInError::NoMqttToken => {
+                Self::unauthenticated(Challenge::Bearer, error.to_string())
+            }
         }
     }
 }

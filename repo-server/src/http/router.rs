@@ -5,7 +5,7 @@ use super::service_error::ServiceError;
 use super::state::{ServerState, Surface};
 use super::{
     audit, body, certificates, debian, dput, groups, idempotency, imports, mqtt, openapi, operations, packages,
-    policies, pool, provisioning, shadows, suites, thing_types, things, tokens, unbroken,
+    policies, pool, provisioning, sessions, shadows, suites, thing_types, things, tokens, unbroken, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -50,6 +50,7 @@ fn api(state: ServerState) -> Router<ServerState> {
         .layer(DefaultBodyLimit::disable())
         .merge(lists())
         .merge(small_requests())
+        .merge(people())
         .merge(fleet())
         .layer(from_fn_with_state(state, idempotency::once))
         .merge(aws())
@@ -93,6 +94,24 @@ fn fleet() -> Router<ServerState> {
             get(thing_types::show).post(thing_types::create).delete(thing_types::delete),
         )
         .route("/api/v1/thing-types/{type}/deprecate", post(thing_types::deprecate))
+        .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
+}
+
+fn people() -> Router<ServerState> {
+    let user = get(users::show).post(users::create).patch(users::update).delete(users::delete);
+    Router::new()
+        .route("/api/v1/users", get(users::list))
+        .route("/api/v1/users/{user}", user)
+        .route("/api/v1/users/{user}/password", put(users::set_password))
+        .route("/api/v1/users/{user}/sessions", delete(users::end_sessions))
+        .route("/api/v1/users/{user}/mqtt-tokens", post(sessions::make_token_for))
+        .route("/api/v1/users/{user}/things", get(users::things))
+        .route("/api/v1/users/{user}/things/{thing}", put(users::give_thing).delete(users::take_thing))
+        .route("/api/v1/users/{user}/thing-groups/{group}", put(users::give_group).delete(users::take_group))
+        .route("/api/v1/sessions", post(sessions::sign_in))
+        .route("/api/v1/session", get(sessions::show).delete(sessions::sign_out))
+        .route("/api/v1/session/things", get(sessions::things))
+        .route("/api/v1/session/mqtt-tokens", post(sessions::make_token))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }
 
@@ -141,6 +160,14 @@ fn small_requests() -> Router<ServerState> {
         .route(
             "/api/v1/policies/{policy}/thing-groups/{group}",
             put(policies::attach_to_group).delete(policies::detach_from_group),
+        )
+        .route(
+            "/api/v1/policies/{policy}/roles/{role}",
+            put(policies::attach_to_role).delete(policies::detach_from_role),
+        )
+        .route(
+            "/api/v1/policies/{policy}/users/{user}",
+            put(policies::attach_to_user).delete(policies::detach_from_user),
         )
         .route("/api/v1/test-authorization", post(policies::test))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))

@@ -7,12 +7,14 @@ use crate::certificates::Certificates;
 use crate::fleet_ca::Authority;
 use crate::messaging::Outbox;
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::policies::Policies;
 use crate::provisioning::Provisioning;
 use crate::repeats::Repeats;
 use crate::repository::Repository;
 use crate::shadows::Shadows;
 use crate::things::Registry;
+use crate::web_origins::WebOrigins;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -47,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) repeats: Arc<Repeats>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) shadows: Arc<Shadows>,
+    pub(crate) people: Arc<People>,
     /// Where what changes here is told over MQTT.
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) surface: Surface,
@@ -55,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// What takes connections for the MQTT broker, if there is one.
     pub(crate) mqtt: Option<Arc<broker::Front>>,
+    /// Whose web pages may speak MQTT with this server.
+    pub(crate) web_origins: Arc<WebOrigins>,
     /// Becomes true when the server is told to stop.
     pub(crate) stop: watch::Receiver<bool>,
 }

@@ -1,17 +1,24 @@
 //! What the fleet's MQTT messages are to the rest of the server, whichever broker carries them.
 
 use bytes::Bytes;
-use fleet_protocol::names::{CertificateId, ThingName};
+use fleet_protocol::names::{CertificateId, UserName};
 use std::net::IpAddr;
 
 /// The client that published a message, as its connection proved it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sender {
     pub(crate) client_id: String,
-    pub(crate) certificate: CertificateId,
-    /// The thing that the certificate is attached to and whose name is the client id.
-    pub(crate) thing: Option<ThingName>,
+    pub(crate) principal: Principal,
     pub(crate) address: IpAddr,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// Whoever has this certificate.
+    Device(CertificateId),
+    /// Whoever has this token, which the server made for this user.
+    Person { user: UserName, token: String },
 }
 
 /// A message that the server itself publishes, at QoS 1 and not retained.

@@ -1,6 +1,6 @@
 //! `$aws/certificates/…` and `$aws/provisioning-templates/…`: a device asks to become a thing.
 
-use crate::messaging::{Audience, Outgoing, Sender};
+use crate::messaging::{Audience, Outgoing};
 use crate::provisioning::{Provisioning, ProvisioningError, Requester};
 use fleet_protocol::provisioning::messages::{CertificateRequest, Rejection};
 use fleet_protocol::provisioning::topics::Topic;
@@ -9,14 +9,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What is said to a request. Only whoever asked hears it: many devices may show the same claim.
-pub(super) async fn answer(provisioning: &Provisioning, from: &Sender, topic: &Topic, payload: &[u8]) -> Vec<Outgoing> {
-    let requester =
-        Requester { certificate: from.certificate.clone(), client_id: from.client_id.clone(), address: from.address };
+pub(super) async fn answer(
+    provisioning: &Provisioning,
+    requester: &Requester,
+    topic: &Topic,
+    payload: &[u8],
+) -> Vec<Outgoing> {
     let said = match topic {
-        Topic::CreateFromCsr => create_from_csr(provisioning, &requester, payload).await,
+        Topic::CreateFromCsr => create_from_csr(provisioning, requester, payload).await,
         Topic::Provision(template) => match read(payload) {
             Ok(request) => {
-                let registered = provisioning.register(&requester, template, request, Timestamp::now()).await;
+                let registered = provisioning.register(requester, template, request, Timestamp::now()).await;
                 registered.and_then(|registered| write(&registered))
             }
             Err(error) => Err(error),
@@ -117,12 +120,8 @@ mod tests {
 
         /// The one answer, and where it goes.
         async fn said(&self, certificate: &CertificateId, topic: &str, payload: &[u8]) -> (String, Value) {
-            let from = Sender {
-                client_id: "a".to_owned(),
-                certificate: certificate.clone(),
-                thing: None,
-                address: [192, 0, 2, 1].into(),
-            };
+            let address = [192, 0, 2, 1].into();
+            let from = Requester { certificate: certificate.clone(), client_id: "a".to_owned(), address };
             let said = answer(&self.provisioning, &from, &Topic::parse(topic).unwrap(), payload).await;
             let [said] = said.try_into().unwrap();
             assert_eq!(said.audience, Audience::Requester, "others with the same claim are not told");

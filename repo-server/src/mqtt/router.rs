@@ -1,8 +1,8 @@
 //! Every reserved topic that the server answers, on one page.
 
 use super::{provisioning, shadows};
-use crate::messaging::{Outgoing, Sender};
-use crate::provisioning::Provisioning;
+use crate::messaging::{Outgoing, Principal, Sender};
+use crate::provisioning::{Provisioning, Requester};
 use crate::shadows::Shadows;
 use crate::things::Registry;
 use fleet_protocol::provisioning::topics::Topic as ProvisioningTopic;
@@ -31,10 +31,13 @@ impl Services {
             return None;
         }
         if let Ok(ShadowTopic { shadow, kind: ShadowTopicKind::Request(operation) }) = topic.parse() {
-            return Some(shadows::answer(self, &shadow, operation, payload).await);
+            return Some(shadows::answer(self, from, &shadow, operation, payload).await);
         }
-        if let Some(topic) = ProvisioningTopic::parse(topic) {
-            return Some(provisioning::answer(&self.provisioning, from, &topic, payload).await);
+        // A person becomes no thing.
+        if let (Some(topic), Principal::Device(certificate)) = (ProvisioningTopic::parse(topic), &from.principal) {
+            let (certificate, client_id) = (certificate.clone(), from.client_id.clone());
+            let requester = Requester { certificate, client_id, address: from.address };
+            return Some(provisioning::answer(&self.provisioning, &requester, &topic, payload).await);
         }
         tracing::debug!(topic, client = from.client_id, "a message on a reserved topic that answers nothing");
         Some(Vec::new())

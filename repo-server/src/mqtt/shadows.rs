@@ -1,17 +1,29 @@
 //! `$aws/things/THING/shadow/…`: getting, updating and deleting shadows.
 
 use super::Services;
-use crate::messaging::Outgoing;
-use fleet_protocol::shadow::{Operation, ShadowId};
+use crate::audit::Actor;
+use crate::messaging::{Outgoing, Principal, Sender};
+use fleet_protocol::shadow::{Operation, Refusal, ShadowId, UpdateRequest};
 
 /// What is said to a request.
 pub(super) async fn answer(
     services: &Services,
+    from: &Sender,
     shadow: &ShadowId,
     operation: Operation,
     payload: &[u8],
 ) -> Vec<Outgoing> {
-    match services.shadows.carry_out(shadow, operation, payload, None).await {
+    let by = match &from.principal {
+        Principal::Device(_) => None,
+        Principal::Person { user, token } => {
+            if operation == Operation::Update && changes_more_than_what_is_desired(payload) {
+                return vec![services.shadows.rejection(shadow, operation, payload, &Refusal::OfThing.into())];
+            }
+            let (name, token) = (user.to_string(), Some(token.clone()));
+            Some(Actor { name, token, remote_address: from.address.to_string() })
+        }
+    };
+    match services.shadows.carry_out(shadow, operation, payload, by.as_ref()).await {
         Ok(done) => {
             if operation != Operation::Get {
                 services.registry.shadow_changed(&shadow.thing).await;
@@ -20,4 +32,9 @@ pub(super) async fn answer(
         }
         Err(error) => vec![services.shadows.rejection(shadow, operation, payload, &error)],
     }
+}
+
+/// What a thing reports is its own to say. What cannot be read is refused for that.
+fn changes_more_than_what_is_desired(payload: &[u8]) -> bool {
+    UpdateRequest::read(payload).is_ok_and(|request| !request.is_of_desired_only())
 }

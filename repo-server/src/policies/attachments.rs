@@ -96,10 +96,14 @@ async fn insert(
     }
     let (kind, name) = columns_of(target);
     let table = match target {
-        PolicyTarget::Certificate { .. } => "SELECT 1 FROM certificates WHERE id = $1",
-        PolicyTarget::Group { .. } => "SELECT 1 FROM thing_groups WHERE name = $1",
+        PolicyTarget::Certificate { .. } => Some("SELECT 1 FROM certificates WHERE id = $1"),
+        PolicyTarget::Group { .. } => Some("SELECT 1 FROM thing_groups WHERE name = $1"),
+        PolicyTarget::User { .. } => Some("SELECT 1 FROM users WHERE name = $1"),
+        PolicyTarget::Role { .. } => None,
     };
-    if sqlx::query(table).bind(name).fetch_optional(&mut *transaction).await?.is_none() {
+    if let Some(table) = table
+        && sqlx::query(table).bind(name).fetch_optional(&mut *transaction).await?.is_none()
+    {
         return Err(PolicyError::UnknownTarget(target.clone()));
     }
     let added = sqlx::query(

@@ -48,7 +48,7 @@ impl Policies {
         Ok(effective)
     }
 
-    async fn documents(&self, generation: i64) -> Result<Arc<Documents>, PolicyError> {
+    pub(super) async fn documents(&self, generation: i64) -> Result<Arc<Documents>, PolicyError> {
         let known = self.cache.documents.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((seen, documents)) = known
             && seen == generation

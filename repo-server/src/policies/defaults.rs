@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection as _};
 
 impl Policies {
-    /// Makes those that are not there, and attaches each to its group. What an owner changed or detached stays so.
+    /// Makes those that are not there, and attaches each to its group or role. What an owner changed or detached stays so.
     pub(super) async fn make_defaults(&self) -> Result<(), PolicyError> {
         for default in DEFAULTS {
             let there = sqlx::query("SELECT 1 FROM policies WHERE name = $1")
@@ -33,13 +33,15 @@ async fn make(
     let generation = raise_generation(&mut transaction).await?;
     // Another process may have made it in between.
     let is_new = insert(&mut transaction, &default.name.parse()?, default.document, now).await?;
-    if let (true, Some(group)) = (is_new, default.group) {
+    let target = default.group.map(|group| ("group", group)).or(default.role.map(|role| ("role", role.as_str())));
+    if let (true, Some((kind, target))) = (is_new, target) {
         sqlx::query(
-            "INSERT INTO policy_attachments (policy, target_kind, target) VALUES ($1, 'group', $2) \
+            "INSERT INTO policy_attachments (policy, target_kind, target) VALUES ($1, $2, $3) \
              ON CONFLICT (policy, target_kind, target) DO NOTHING",
         )
         .bind(default.name)
-        .bind(group)
+        .bind(kind)
+        .bind(target)
         .execute(&mut *transaction)
         .await?;
     }

@@ -27,9 +27,17 @@ pub(crate) struct Subject {
 
 /// A policy and how it came to count.
 #[derive(Debug)]
-struct Counting {
-    policy: Arc<NamedPolicy>,
-    target: PolicyTarget,
+pub(crate) struct Counting {
+    pub(crate) policy: Arc<NamedPolicy>,
+    pub(super) target: PolicyTarget,
+}
+
+impl Counting {
+    /// As the API tells it.
+    pub(crate) fn told(&self) -> EffectivePolicy {
+        let (name, version) = (self.policy.name.clone(), self.policy.version);
+        EffectivePolicy { name, version, target: self.target.clone() }
+    }
 }
 
 /// What counts for a certificate.
@@ -113,11 +121,7 @@ impl Policies {
         let counting: Vec<&Counting> = effective.policies_of(&subject.client_id).collect();
         let findings =
             explain(counting.iter().map(|counting| &counting.policy), &Request { action, resource, client: &client });
-        let policies = counting.iter().map(|Counting { policy, target }| EffectivePolicy {
-            name: policy.name.clone(),
-            version: policy.version,
-            target: target.clone(),
-        });
+        let policies = counting.iter().map(|counting| counting.told());
         let thing = client.thing.map(|thing| thing.name.clone());
         Ok(Tested { decision, thing, policies: policies.collect(), findings })
     }

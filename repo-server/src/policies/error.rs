@@ -2,6 +2,7 @@
 
 use crate::audit::AuditError;
 use crate::database;
+use fleet_protocol::access::UnknownRole;
 use fleet_protocol::names::{CertificateId, NameError, PolicyName, ThingName};
 use fleet_protocol::policies::{MOST_POLICIES_OF_TARGET, MOST_VERSIONS, PolicyTarget};
 use fleet_protocol::policy::DocumentError;
@@ -15,6 +16,8 @@ pub(crate) enum PolicyError {
     Audit(#[from] AuditError),
     #[error("a policy in the database: {0}")]
     Name(#[from] NameError),
+    #[error("a policy in the database: {0}")]
+    Role(#[from] UnknownRole),
     #[error("a policy in the database: {0}")]
     Time(#[from] jiff::Error),
     #[error("the version {0} of a policy in the database cannot be")]
@@ -63,7 +66,9 @@ pub(crate) enum PolicyError {
     NoCertificate(ThingName),
     #[error("several certificates are attached to the thing {0}; say which one")]
     SeveralCertificates(ThingName),
-    #[error("neither a certificate nor a thing is named; name who wants to do it")]
+    #[error("a user is named and a certificate or a thing as well; name a person or a device")]
+    PersonAndDevice,
+    #[error("no certificate, thing or user is named; name who wants to do it")]
     Nobody,
     #[error("a certificate is named and neither a client id nor a thing; say which client id it connects with")]
     NoClientId,

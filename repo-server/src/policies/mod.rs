@@ -12,18 +12,20 @@ mod defaults;
 mod documents;
 mod effective;
 mod error;
+mod of_people;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod versions;
 
-pub(crate) use effective::Subject;
+pub(crate) use effective::{Counting, Subject};
 pub(crate) use error::PolicyError;
 
 use crate::audit::{self, Actor, Entry};
 use cache::Cache;
 use fleet_protocol::audit::Outcome;
 use jiff::Timestamp;
+use of_people::OfPeople;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool};
 use std::time::Duration;
@@ -42,6 +44,7 @@ pub(crate) struct Policies {
     /// The registry's: of things, groups, and which certificate is attached to which thing.
     registry: watch::Receiver<i64>,
     cache: Cache,
+    of_people: OfPeople,
 }
 
 impl Policies {
@@ -52,7 +55,14 @@ impl Policies {
         registry: watch::Receiver<i64>,
         clock: fn() -> Timestamp,
     ) -> Result<Self, PolicyError> {
-        let policies = Self { database, clock, generation: watch::Sender::new(0), registry, cache: Cache::default() };
+        let policies = Self {
+            database,
+            clock,
+            generation: watch::Sender::new(0),
+            registry,
+            cache: Cache::default(),
+            of_people: OfPeople::default(),
+        };
         policies.make_defaults().await?;
         policies.look().await?;
         Ok(policies)

@@ -30,6 +30,8 @@ pub(super) fn version_of_row(row: &AnyRow, default_version: u32) -> Result<Polic
 pub(super) fn target_of(kind: &str, name: &str) -> Result<PolicyTarget, PolicyError> {
     Ok(match kind {
         "certificate" => PolicyTarget::Certificate { id: name.parse()? },
+        "role" => PolicyTarget::Role { role: name.parse()? },
+        "user" => PolicyTarget::User { name: name.parse()? },
         _ => PolicyTarget::Group { name: name.parse()? },
     })
 }
@@ -39,5 +41,7 @@ pub(super) fn columns_of(target: &PolicyTarget) -> (&'static str, &str) {
     match target {
         PolicyTarget::Certificate { id } => ("certificate", id.as_str()),
         PolicyTarget::Group { name } => ("group", name.as_str()),
+        PolicyTarget::Role { role } => ("role", role.as_str()),
+        PolicyTarget::User { name } => ("user", name.as_str()),
     }
 }

@@ -60,7 +60,8 @@ async fn register(
         let subject = if new.len() == 1 { first.to_string() } else { format!("{first} to {last}") };
         note(transaction, actor, "thing.register", subject, format!("{} things", new.len()), now).await?;
     }
-    let generation = if moved { Some(raise_generation(transaction).await?) } else { None };
+    // New things are in groups, too.
+    let generation = if moved || outcome.created > 0 { Some(raise_generation(transaction).await?) } else { None };
     Ok((outcome, generation))
 }
 

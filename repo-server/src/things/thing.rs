@@ -20,7 +20,10 @@ impl Registry {
         actor: &Actor,
     ) -> Result<(Thing, bool), RegistryError> {
         let now = self.now();
-        in_transaction!(self, |transaction| create(&mut transaction, thing, new, actor, now).await)
+        let (made, generation) =
+            in_transaction!(self, |transaction| create(&mut transaction, thing, new, actor, now).await)?;
+        self.announce(generation);
+        Ok(made)
     }
 
     /// The thing of this name.
@@ -61,7 +64,10 @@ impl Registry {
     /// Forgets a thing that no certificate speaks for, and its shadows.
     pub(crate) async fn delete_thing(&self, thing: &ThingName, actor: &Actor) -> Result<Thing, RegistryError> {
         let now = self.now();
-        in_transaction!(self, |transaction| delete(&mut transaction, thing, actor, now).await)
+        let (deleted, generation) =
+            in_transaction!(self, |transaction| delete(&mut transaction, thing, actor, now).await)?;
+        self.announce(Some(generation));
+        Ok(deleted)
     }
 }
 
@@ -71,11 +77,11 @@ async fn create(
     new: &NewThing,
     actor: &Actor,
     now: Timestamp,
-) -> Result<(Thing, bool), RegistryError> {
+) -> Result<((Thing, bool), Option<i64>), RegistryError> {
     let NewThing { thing_type_name, attribute_payload } = new;
     if let Some(there) = find_thing(transaction, name).await? {
         let same = there.thing_type_name == *thing_type_name && there.attributes == attribute_payload.attributes;
-        return if same { Ok((there, false)) } else { Err(RegistryError::ThingExists(name.clone())) };
+        return if same { Ok(((there, false), None)) } else { Err(RegistryError::ThingExists(name.clone())) };
     }
     if let Some(thing_type) = thing_type_name {
         need_type(transaction, thing_type).await?;
@@ -97,9 +103,11 @@ async fn create(
         .bind(now.as_second())
         .execute(&mut *transaction)
         .await?;
-    index::refresh(transaction, Known::Thing(&thing)).await?;
+    let moved = index::refresh(transaction, Known::Thing(&thing)).await?;
     note(transaction, actor, "thing.create", name, detail_of(&thing)?, now).await?;
-    Ok((thing, true))
+    // Whoever sees the dynamic groups that it came into sees it from now on.
+    let generation = if moved { Some(raise_generation(transaction).await?) } else { None };
+    Ok(((thing, true), generation))
 }
 
 async fn update(
@@ -151,7 +159,7 @@ async fn delete(
     name: &ThingName,
     actor: &Actor,
     now: Timestamp,
-) -> Result<Thing, RegistryError> {
+) -> Result<(Thing, i64), RegistryError> {
     let thing = need_thing(transaction, name).await?;
     let principal: Option<String> =
         sqlx::query_scalar("SELECT certificate FROM thing_principals WHERE thing = $1 LIMIT 1")
@@ -173,7 +181,8 @@ async fn delete(
     }
     shadows::forget(transaction, name).await?;
     note(transaction, actor, "thing.delete", name, detail_of(&thing)?, now).await?;
-    Ok(thing)
+    // Whoever saw it does not see another one of its name.
+    Ok((thing, raise_generation(transaction).await?))
 }
 
 /// What the audit log tells of a thing.

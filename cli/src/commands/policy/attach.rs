@@ -4,20 +4,23 @@ use crate::report::{self, printable};
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use clap::Args;
-use fleet_protocol::names::{CertificateId, GroupName, PolicyName};
+use fleet_protocol::access::Role;
+use fleet_protocol::names::{CertificateId, GroupName, PolicyName, UserName};
 use fleet_protocol::policies::{PolicyTarget, policy_target_path};
 use serde_json::Value;
 
-/// Attaches a policy to a certificate or to a thing group, whose things and child groups it counts for. It holds at once.
+/// Attaches a policy to a certificate, to a thing group, whose things and child groups it counts for, or to people. It holds
+/// at once.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  debfleet policy attach sensors --group lamps\n  \
-                  debfleet policy attach gateway --certificate 94edb1639ec8…")]
+                  debfleet policy attach gateway --certificate 94edb1639ec8…\n  \
+                  debfleet policy attach dashboards --role viewer")]
 pub(crate) struct AttachArguments {
     #[command(flatten)]
     which: Which,
 }
 
-/// Detaches a policy from a certificate or a thing group. It holds at once.
+/// Detaches a policy from a certificate, a thing group or people. It holds at once.
 #[derive(Args)]
 #[command(after_help = "Example:\n  debfleet policy detach sensors --group lamps")]
 pub(crate) struct DetachArguments {
@@ -45,18 +48,27 @@ struct Target {
     /// A thing group
     #[arg(long, value_name = "NAME")]
     group: Option<GroupName>,
+    /// The users of a role and of the mightier ones: viewer, publisher, operator or admin
+    #[arg(long, value_name = "ROLE")]
+    role: Option<Role>,
+    /// A user
+    #[arg(long, value_name = "NAME")]
+    user: Option<UserName>,
 }
 
 impl Target {
     fn named(&self) -> Option<PolicyTarget> {
         let certificate = self.certificate.clone().map(|id| PolicyTarget::Certificate { id });
-        certificate.or_else(|| self.group.clone().map(|name| PolicyTarget::Group { name }))
+        certificate
+            .or_else(|| self.group.clone().map(|name| PolicyTarget::Group { name }))
+            .or_else(|| self.role.map(|role| PolicyTarget::Role { role }))
+            .or_else(|| self.user.clone().map(|name| PolicyTarget::User { name }))
     }
 }
 
 pub(crate) fn attach(arguments: &AttachArguments) -> Result<()> {
     let Which { name, target, server } = &arguments.which;
-    let target = target.named().context("neither --certificate nor --group is given")?;
+    let target = target.named().context("none of --certificate, --group, --role and --user is given")?;
     let server = server.connect()?;
     let _: PolicyTarget = server
         .put(&policy_target_path(name, &target), &Value::Null)
@@ -66,7 +78,7 @@ pub(crate) fn attach(arguments: &AttachArguments) -> Result<()> {
 
 pub(crate) fn detach(arguments: &DetachArguments) -> Result<()> {
     let Which { name, target, server } = &arguments.which;
-    let target = target.named().context("neither --certificate nor --group is given")?;
+    let target = target.named().context("none of --certificate, --group, --role and --user is given")?;
     let server = server.connect()?;
     let _: PolicyTarget = server
         .delete(&policy_target_path(name, &target))

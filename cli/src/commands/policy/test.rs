@@ -5,7 +5,8 @@ use crate::report::{self, printable};
 use crate::server::ServerOptions;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use fleet_protocol::names::{CertificateId, PolicyName, ThingName, ThingTypeName};
+use fleet_protocol::names::{CertificateId, PolicyName, ThingName, ThingTypeName, UserName};
+use fleet_protocol::people::CLIENT_IDS_OF_PEOPLE;
 use fleet_protocol::policies::{AuthorizationAnswer, AuthorizationTest, TEST_AUTHORIZATION_PATH};
 use fleet_protocol::policy::{
     Action, Client, Effect, Finding, NamedPolicy, Request, ThingFacts, Verdict, decide, explain,
@@ -21,6 +22,7 @@ use std::sync::Arc;
 #[command(
     after_help = "Examples:\n  debfleet policy test publish sensor/device/lamp-1 --thing lamp-1\n  \
                   debfleet policy test subscribe 'command/#' --certificate 94edb1639ec8… --client lamp-1\n  \
+                  debfleet policy test receive sensor/device/lamp-1 --user anna\n  \
                   debfleet policy test connect lamp-1 --thing lamp-1 --persistent --will status/lamp-1\n  \
                   debfleet policy test publish berlin/x --document site.json --thing lamp-1 --attribute site=berlin",
     mut_arg("server", |arg| arg.required(false).required_unless_present("document").default_value("").hide_default_value(true))
@@ -38,6 +40,9 @@ pub(crate) struct Arguments {
     /// The certificate that it connects with [default: the one that is attached to the thing]
     #[arg(long, value_name = "ID")]
     certificate: Option<CertificateId>,
+    /// The person who wants to do it, in place of a device
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["thing", "certificate", "document"])]
+    user: Option<UserName>,
     /// Its client id [default: the thing's name]
     #[arg(long, value_name = "ID")]
     client: Option<String>,
@@ -76,7 +81,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         report::result(&serde_json::to_string(&answer).context("could not write the answer as JSON")?)?;
     } else {
-        lines_of(&answer, arguments.action).iter().try_for_each(|line| report::result(&printable(line)))?;
+        lines_of(&answer, arguments.action, &arguments.resource)
+            .iter()
+            .try_for_each(|line| report::result(&printable(line)))?;
     }
     if answer.decision != Verdict::Allowed {
         bail!("the client {:?} may not do that", printable(&answer.client_id));
@@ -87,6 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn ask(arguments: &Arguments) -> Result<AuthorizationAnswer> {
     let test = AuthorizationTest {
         certificate: arguments.certificate.clone(),
+        user: arguments.user.clone(),
         thing: arguments.thing.clone(),
         client_id: arguments.client.clone(),
         source_ip: arguments.source_ip.map(|address| address.to_string()),
@@ -126,6 +134,7 @@ fn decide_here(arguments: &Arguments) -> Result<AuthorizationAnswer> {
         reason: decision.to_string(),
         certificate: arguments.certificate.clone(),
         thing: arguments.thing.clone(),
+        things: Vec::new(),
         policies: Vec::new(),
         findings: explain(&policies, &request),
         client_id,
@@ -144,11 +153,24 @@ fn named(path: &Path) -> Result<Arc<NamedPolicy>> {
     Ok(Arc::new(NamedPolicy { name, version: 1, document }))
 }
 
-fn lines_of(answer: &AuthorizationAnswer, action: Action) -> Vec<String> {
+fn lines_of(answer: &AuthorizationAnswer, action: Action, resource: &str) -> Vec<String> {
     let mut lines = vec![answer.reason.clone()];
+    if answer.client_id.starts_with(CLIENT_IDS_OF_PEOPLE) {
+        let seen: Vec<&str> = answer.things.iter().map(ThingName::as_str).collect();
+        let seen = if seen.is_empty() { "none that they see".to_owned() } else { seen.join(", ") };
+        lines.push(format!("the person {:?}; things in {:?}: {seen}", answer.client_id, resource));
+        lines.extend(lines_of_policies(answer, action));
+        return lines;
+    }
     let thing = answer.thing.as_ref().map_or_else(|| "as no thing".to_owned(), |thing| format!("as the thing {thing}"));
     let certificate = answer.certificate.as_ref().map(|id| format!(", with the certificate {id}")).unwrap_or_default();
     lines.push(format!("the client {:?} connects {thing}{certificate}", answer.client_id));
+    lines.extend(lines_of_policies(answer, action));
+    lines
+}
+
+fn lines_of_policies(answer: &AuthorizationAnswer, action: Action) -> Vec<String> {
+    let mut lines = Vec::new();
     for policy in &answer.policies {
         lines.push(format!("policy {}, version {}: attached to {}", policy.name, policy.version, policy.target));
     }

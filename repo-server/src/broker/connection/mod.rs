@@ -6,6 +6,7 @@ mod decisions;
 mod keep_alive;
 mod leaving;
 mod opening;
+mod people;
 mod publishing;
 mod sending;
 mod subscribing;

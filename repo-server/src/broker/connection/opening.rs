@@ -7,6 +7,7 @@ use super::publishing::LONGEST_PAYLOAD;
 use super::wire_stream::{Broken, Turn, WireStream};
 use super::{Connection, Transport, aliases};
 use crate::broker::admission::{Refusal, check_client_id};
+use crate::broker::identity::{Asking, Identity};
 use crate::broker::link::{Admitted, Link};
 use crate::broker::sessions::{Seat, Wanted};
 use crate::broker::shared::Core;
@@ -37,14 +38,14 @@ pub(super) fn granted(session_expiry: u32) -> i64 {
 }
 
 /// Why a client is not let in.
-struct NotAdmitted {
+pub(super) struct NotAdmitted {
     /// None: it is not answered.
     code: Option<ConnectAckReason>,
     denied: Denied,
 }
 
 impl NotAdmitted {
-    fn new(what: &'static str, code: ConnectAckReason, why: impl ToString) -> Self {
+    pub(super) fn new(what: &'static str, code: ConnectAckReason, why: impl ToString) -> Self {
         Self { code: Some(code), denied: Denied::new(what, why) }
     }
 }
@@ -77,8 +78,9 @@ pub(in crate::broker) async fn open(
         Ok(admitted) => admitted,
         Err(NotAdmitted { code, denied }) => {
             core.metrics.mqtt_refused(denied.what);
-            let (client, address, certificate) = (&connect.client_id, link.address, &link.shown.id);
-            tracing::warn!(client, %address, %certificate, why = denied.why, "refused an MQTT client");
+            let (client, address) = (&connect.client_id, link.address);
+            let certificate = link.shown.as_ref().map_or("", |shown| shown.id.as_str());
+            tracing::warn!(client, %address, certificate, why = denied.why, "refused an MQTT client");
             if let Some(reason_code) = code {
                 wire.put(Answer::ConnectAck(Box::new(ConnectAck { reason_code, ..ConnectAck::default() })));
             }
@@ -87,6 +89,8 @@ pub(in crate::broker) async fn open(
         }
     };
     link.admit(admitted.clone());
+    // A token that was revoked just before is not among those that are looked through.
+    core.end_people(vec![link.clone()]).await;
     enter(core, wire, link, connect, &admitted).await
 }
 
@@ -178,10 +182,13 @@ impl Connection {
     }
 
     async fn announce(&mut self, admitted: &Admitted) {
-        let (core, link, certificate) = (&self.core, &self.link, &self.link.shown.id);
-        tracing::info!(client = %self.client.id, address = %link.address, %certificate, "an MQTT client connected");
-        if admitted.identity.is_new {
-            let now = Timestamp::now();
+        let (core, link) = (&self.core, &self.link);
+        let principal = admitted.identity.name();
+        tracing::info!(client = %self.client.id, address = %link.address, principal, "an MQTT client connected");
+        if let Identity::Device(device) = &admitted.identity
+            && device.is_new
+        {
+            let (certificate, now) = (device.certificate(), Timestamp::now());
             if let Err(error) = core.services.provisioning.connected(certificate, link.address, now).await {
                 tracing::error!(%error, %certificate, "a thing was not verified by its first connection; the next one will");
             }
@@ -194,7 +201,8 @@ impl Core {
     /// Whether a client may connect as it asks to.
     async fn admit(&self, connect: &Connect, link: &Link, version5: bool) -> Result<Admitted, NotAdmitted> {
         let unanswered = |what, why: &dyn std::fmt::Display| NotAdmitted { code: None, denied: Denied::new(what, why) };
-        let identity = self.identify(link.shown.clone()).await.map_err(|why| unanswered("certificate", &why))?;
+        let Some(shown) = link.shown.clone() else { return self.admit_person(connect, link, version5).await };
+        let identity = self.identify(shown).await.map_err(|why| unanswered("certificate", &why))?;
         if connect.wants_method {
             let code = ConnectAckReason::BadAuthenticationMethod;
             return Err(NotAdmitted::new("method", code, "there is no authentication but by certificates"));
@@ -211,7 +219,9 @@ impl Core {
         check_client_id(client_id, &identity, is_thing).map_err(|why| {
             let code = match why {
                 Refusal::ClientId => ConnectAckReason::ClientIdentifierNotValid,
-                Refusal::OthersClientId(_) | Refusal::OthersThing => ConnectAckReason::NotAuthorized,
+                Refusal::OthersClientId(_) | Refusal::OthersThing | Refusal::NotOfPerson(_) => {
+                    ConnectAckReason::NotAuthorized
+                }
             };
             NotAdmitted::new("client-id", code, why)
         })?;
@@ -222,20 +232,21 @@ impl Core {
             persistent: connect.session_expiry > 0,
             will_topic: connect.will.as_ref().map(|will| will.publish.topic.to_string()),
         };
-        self.may(&subject, Action::Connect, client_id).await?;
+        let asking = Asking::Device(subject.clone());
+        self.may(&asking, Action::Connect, client_id).await?;
         if let Some(will) = &connect.will {
-            self.admit_will(&subject, will).await?;
+            self.admit_will(&asking, will).await?;
         }
         // They are looked at when it connects.
         (subject.persistent, subject.will_topic) = (false, None);
         if link.is_cut() {
             return Err(unanswered("certificate", &"the connection is being ended"));
         }
-        Ok(Admitted { identity, subject, version5 })
+        Ok(Admitted { identity: Identity::Device(identity), asking: Asking::Device(subject), version5 })
     }
 
     /// A will is looked at when the client connects, as if it were published then.
-    async fn admit_will(&self, subject: &Subject, Will { publish, .. }: &Will) -> Result<(), NotAdmitted> {
+    async fn admit_will(&self, subject: &Asking, Will { publish, .. }: &Will) -> Result<(), NotAdmitted> {
         let (topic, payload, qos) = (&*publish.topic, publish.payload.len(), publish.qos);
         topics::check_name(topic).map_err(|why| {
             let why = format!("the will's topic {topic:?}: {why}");

@@ -117,12 +117,8 @@ impl Core {
     async fn serve(&self, link: &Link, message: &Message) -> Result<(), Refused> {
         let client_id = link.client_id();
         let Some(admitted) = link.admitted() else { return Ok(()) };
-        let sender = Sender {
-            client_id: client_id.to_owned(),
-            certificate: admitted.identity.certificate().clone(),
-            thing: admitted.identity.thing(client_id).cloned(),
-            address: link.address,
-        };
+        let sender =
+            Sender { client_id: client_id.to_owned(), principal: admitted.identity.principal(), address: link.address };
         match self.services.answer(&sender, message.topic(), &message.publish.payload).await {
             Some(answers) => {
                 self.say(answers, Some(client_id)).await;

@@ -50,9 +50,16 @@ impl Connection {
     /// since the client subscribed.
     async fn may_receive(&mut self, topic: &str) -> bool {
         let decided = self.core.decide(&self.link, Action::Receive, topic).await;
-        if let Err(why) = &decided {
+        if let Err(why) = &decided
+            && !(why.is_violation() && self.is_of_person())
+        {
             self.core.refuse(&self.link, Action::Receive, topic, why);
         }
         decided.is_ok()
+    }
+
+    /// A person may subscribe to the topics of all things and is sent those of their own: the others are no violation.
+    fn is_of_person(&self) -> bool {
+        self.link.admitted().is_some_and(|admitted| admitted.identity.person().is_some())
     }
 }

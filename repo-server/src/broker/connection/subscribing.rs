@@ -30,7 +30,7 @@ impl Connection {
                 Ok(()) => reasons.push(SubscribeAckReason::GrantedQos0),
                 Err(Refused::With(reason, denied)) => {
                     self.core.refuse(&self.link, Action::Subscribe, &filter, &denied);
-                    if denied.is_violation() && self.core.disconnects(&self.link) {
+                    if denied.is_violation() && self.core.disconnects_subscriber(&self.link) {
                         return Err(End::Told(DisconnectReasonCode::NotAuthorized));
                     }
                     reasons.push(reason);

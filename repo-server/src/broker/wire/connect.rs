@@ -25,21 +25,8 @@ pub(in crate::broker) struct Connect {
     pub(in crate::broker) longest_packet: Option<u32>,
     /// It wants to authenticate itself by a method of its own (MQTT 5 §4.12).
     pub(in crate::broker) wants_method: bool,
-    pub(in crate::broker) login: Login,
-}
-
-/// What a client calls itself beside its certificate.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "for people with a token, who follow")]
-pub(in crate::broker) struct Login {
-    pub(in crate::broker) username: Option<String>,
+    /// What a person shows in place of a certificate.
     pub(in crate::broker) password: Option<Bytes>,
-}
-
-impl Login {
-    fn new(username: Option<impl Deref<Target = str>>, password: Option<Bytes>) -> Self {
-        Self { username: username.map(|name| name.to_owned()), password }
-    }
 }
 
 /// What a client has the server publish when its connection breaks.
@@ -64,7 +51,7 @@ pub(super) fn of_v3(connect: v3::Connect) -> Connect {
         receive_maximum: None,
         longest_packet: None,
         wants_method: false,
-        login: Login::new(connect.username, connect.password),
+        password: connect.password,
     }
 }
 
@@ -94,7 +81,7 @@ pub(super) fn of_v5(connect: v5::Connect) -> Connect {
         receive_maximum: connect.receive_max.map(std::num::NonZero::get),
         longest_packet: connect.max_packet_size.map(std::num::NonZero::get),
         wants_method: connect.auth_method.is_some(),
-        login: Login::new(connect.username, connect.password),
+        password: connect.password,
     }
 }
 

@@ -3,8 +3,8 @@
 mod page;
 
 use super::{
-    audit, certificates, groups, imports, packages, policies, provisioning, shadows, suites, thing_types, things,
-    tokens,
+    audit, certificates, groups, imports, packages, policies, provisioning, sessions, shadows, suites, thing_types,
+    things, tokens, users,
 };
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -69,6 +69,10 @@ use utoipa::{Modify, OpenApi};
         policies::detach_from_certificate,
         policies::attach_to_group,
         policies::detach_from_group,
+        policies::attach_to_role,
+        policies::detach_from_role,
+        policies::attach_to_user,
+        policies::detach_from_user,
         policies::test,
         provisioning::templates,
         provisioning::template,
@@ -104,6 +108,24 @@ use utoipa::{Modify, OpenApi};
         thing_types::create,
         thing_types::deprecate,
         thing_types::delete,
+        users::list,
+        users::show,
+        users::create,
+        users::update,
+        users::delete,
+        users::set_password,
+        users::end_sessions,
+        users::things,
+        users::give_thing,
+        users::take_thing,
+        users::give_group,
+        users::take_group,
+        sessions::sign_in,
+        sessions::show,
+        sessions::sign_out,
+        sessions::things,
+        sessions::make_token,
+        sessions::make_token_for,
         document,
         read,
     ),
@@ -118,7 +140,9 @@ use utoipa::{Modify, OpenApi};
         (name = "provisioning", description = "How devices come into the fleet"),
         (name = "devices", description = "What devices ask, with their client certificate"),
         (name = "audit", description = "Who changed what"),
-        (name = "policies", description = "What devices may do"),
+        (name = "policies", description = "What devices and people may do over MQTT"),
+        (name = "users", description = "People, and which things they see"),
+        (name = "sessions", description = "Signing in, and tokens for MQTT over WebSocket"),
         (name = "things", description = "Devices, and what is known of them"),
         (name = "thing groups", description = "Which things belong together"),
         (name = "thing types", description = "What kinds of things there are"),
@@ -168,13 +192,16 @@ impl Modify for Common {
             deprecated: None,
         };
         document.components.get_or_insert_default().add_security_scheme("certificate", certificate);
+        let mut session = Http::new(HttpAuthScheme::Bearer);
+        session.description = Some("What signing in gives a person, for themselves.".to_owned());
+        document.components.get_or_insert_default().add_security_scheme("session", SecurityScheme::Http(session));
         for item in document.paths.paths.values_mut() {
             let reading = [&mut item.get];
             for operation in reading.into_iter().flatten() {
                 complete(operation, false);
             }
             for operation in item.post.iter_mut().filter(|operation| {
-                !["tokens", "devices"].iter().any(|tag| is_of(operation, tag)) && !is_aws(operation)
+                !["tokens", "devices", "sessions"].iter().any(|tag| is_of(operation, tag)) && !is_aws(operation)
             }) {
                 let parameters = operation.parameters.get_or_insert_default();
                 parameters.push(RefOr::T(idempotency_key()));

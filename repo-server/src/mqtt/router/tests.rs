@@ -30,9 +30,8 @@ impl Fleet {
         let registry = Arc::new(Registry::open(database.clone(), clock).await.unwrap());
         let provisioning = Provisioning::for_tests(folder.path(), database.clone()).await;
         let services = Services { shadows: Arc::new(shadows), registry, provisioning };
-        let thing = Some("lamp".parse().unwrap());
-        let certificate = "0".repeat(64).parse().unwrap();
-        let sender = Sender { client_id: "lamp".to_owned(), certificate, thing, address: [127, 0, 0, 1].into() };
+        let principal = Principal::Device("0".repeat(64).parse().unwrap());
+        let sender = Sender { client_id: "lamp".to_owned(), principal, address: [127, 0, 0, 1].into() };
         Self { _folder: folder, database, services, sender }
     }
 
@@ -114,6 +113,29 @@ async fn what_only_the_server_may_say_goes_nowhere() {
     for topic in ["sensor/device/lamp", "aws/things/lamp/shadow/update", "$SYS/x", ""] {
         assert!(fleet.services.answer(&fleet.sender, topic, b"{}").await.is_none(), "{topic}");
     }
+}
+
+#[tokio::test]
+async fn a_person_sets_what_is_desired_in_their_own_name_and_reports_nothing() {
+    let mut fleet = Fleet::new().await;
+    let principal = Principal::Person { user: "anna".parse().unwrap(), token: "4711".to_owned() };
+    fleet.sender = Sender { client_id: "$user/anna/1".to_owned(), principal, address: [192, 0, 2, 1].into() };
+    let update = format!("{CLASSIC}/update");
+    for payload in [
+        r#"{"state":{"reported":{"on":true}},"clientToken":"t"}"#,
+        r#"{"state":{"desired":{"on":true},"reported":null},"clientToken":"t"}"#,
+        r#"{"state":null,"clientToken":"t"}"#,
+    ] {
+        let [(topic, told)] = fleet.said(&update, payload).await.try_into().unwrap();
+        assert_eq!((topic.strip_prefix(CLASSIC), &told["code"]), (Some("/update/rejected"), &json!(403)), "{payload}");
+        assert_eq!(told["clientToken"], "t");
+    }
+    let said = fleet.said(&update, r#"{"state":{"desired":{"on":true}}}"#).await;
+    assert!(said[0].0.ends_with("/update/accepted"), "{said:?}");
+    let noted = Audit::new(fleet.database.clone(), clock).page(9, None).await.unwrap().entries;
+    let [entry] = &noted[..] else { panic!("{noted:?}") };
+    assert_eq!((entry.actor.as_str(), entry.token.as_deref()), ("anna", Some("4711")));
+    assert!(fleet.said("$aws/certificates/create-from-csr/json", "{}").await.is_empty(), "a person becomes no thing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
