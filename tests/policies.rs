@@ -83,7 +83,7 @@ fn a_policy_is_tested_on_a_server_and_holds_at_once() {
     let listed = debfleet(&["policy", "list"]).success();
     assert_eq!(
         listed.lines().map(|line| line.split(':').next().unwrap()).collect::<Vec<_>>(),
-        ["initial", "intermediate", "standard"]
+        ["initial", "intermediate", "people", "people-operators", "standard"]
     );
 }
 

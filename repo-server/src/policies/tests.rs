@@ -243,5 +243,5 @@ async fn default_policies_are_made_once_and_what_an_owner_changed_stays() {
     let (_, generation) = watch::channel(0);
     let again = Policies::open(fleet.database.clone(), generation, Timestamp::now).await.unwrap();
     assert!(again.targets(&name("standard"), 10, "").await.unwrap().targets.is_empty());
-    assert_eq!(again.page(10, "").await.unwrap().policies.len(), 3);
+    assert_eq!(again.page(10, "").await.unwrap().policies.len(), 5);
 }

@@ -113,6 +113,7 @@ fn every_route_is_in_the_document_and_everything_in_the_document_is_a_route() {
         let address = address.replace("{policy}", "standard").replace("{version}", "1");
         let address = address.replace("{certificate}", &"0".repeat(64)).replace("{group}", "verified");
         let address = address.replace("{thing}", "lamp-1");
+        let address = address.replace("{user}", "anna").replace("{role}", "viewer");
         for method in ["get", "put", "post", "delete", "patch"] {
             let request = ureq::http::Request::builder().method(method.to_uppercase().as_str());
             let request = request.uri(server.url(&address)).body(()).unwrap();
@@ -132,6 +133,8 @@ fn every_route_is_in_the_document_and_everything_in_the_document_is_a_route() {
             // A device has no token to send: without a client certificate it may not.
             let expected = match operation["tags"][0].as_str() {
                 Some("document") => 200,
+                // Whoever signs in has nothing to show yet but what this body lacks.
+                _ if path == "/api/v1/sessions" => 415,
                 _ if path.starts_with("/api/v1/device/") => 403,
                 _ => 401,
             };

@@ -16,6 +16,7 @@ mod messaging;
 mod moto;
 mod operations;
 mod package;
+mod people;
 mod policies;
 mod postgres;
 mod provisioning;

@@ -176,7 +176,7 @@ fn what_is_no_policy_and_what_is_not_there_is_refused_with_a_reason() {
     ask(unknown, 404, "there is no certificate ffff");
     let page: PolicyPage = read(200, &server.ask("GET", POLICIES_PATH, None));
     let names: Vec<&str> = page.policies.iter().map(|policy| policy.name.as_str()).collect();
-    assert_eq!(names, ["initial", "intermediate", "standard"]);
+    assert_eq!(names, ["initial", "intermediate", "people", "people-operators", "standard"]);
 }
 
 #[test]

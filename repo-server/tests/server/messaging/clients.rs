@@ -289,6 +289,22 @@ impl Wire {
         String::from_utf8(head).unwrap()
     }
 
+    /// A frame of a WebSocket (RFC 6455 §5.2): its opcode and what it carries; none when the server has hung up.
+    pub(super) fn any_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let first = self.byte()?;
+        let mut length = vec![0; 0];
+        match self.byte()? {
+            short @ 0..=125 => length.push(short),
+            long => length.resize(if long == 126 { 2 } else { 8 }, 0),
+        }
+        if length.len() > 1 {
+            self.0.read_exact(&mut length).unwrap();
+        }
+        let mut content = vec![0; length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))];
+        self.0.read_exact(&mut content).unwrap();
+        Some((first & 0x0f, content))
+    }
+
     /// What a frame of a WebSocket carries, up to 125 bytes.
     pub(super) fn frame(&mut self) -> Vec<u8> {
         assert_eq!(self.byte(), Some(0x82), "a binary frame");

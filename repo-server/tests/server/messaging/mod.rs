@@ -5,4 +5,5 @@ mod clients;
 mod kept;
 pub(crate) mod official;
 mod packets;
+mod people;
 mod talking;
