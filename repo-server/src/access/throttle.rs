@@ -44,6 +44,13 @@ impl Throttle {
         *full_again = (*full_again).max(now) + self.rate.refill;
     }
 
+    /// Takes back a failure that was noted before it was known to be none.
+    pub(crate) fn forgive(&mut self, origin: Origin) {
+        if let Some(full_again) = self.full_again.get_mut(&origin) {
+            *full_again = full_again.checked_sub(self.rate.refill).unwrap_or(*full_again);
+        }
+    }
+
     /// Forgets those whose bucket is full again, and if that is not enough, the one nearest to it.
     fn make_room(&mut self, now: Instant) {
         if self.full_again.len() < self.rate.parties {
@@ -93,6 +100,21 @@ mod tests {
             throttle.failed(origin(1), at(60));
         }
         assert!(throttle.wait(origin(1), at(60)).is_some());
+    }
+
+    #[test]
+    fn what_was_no_failure_is_taken_back() {
+        let (mut throttle, now) = (Throttle::new(RATE), Instant::now());
+        for _ in 0..9 {
+            throttle.failed(origin(1), now);
+            throttle.forgive(origin(1));
+        }
+        assert_eq!(throttle.wait(origin(1), now), None);
+        for _ in 0..3 {
+            throttle.failed(origin(1), now);
+        }
+        assert!(throttle.wait(origin(1), now).is_some());
+        throttle.forgive(origin(2));
     }
 
     #[test]

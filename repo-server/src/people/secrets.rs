@@ -5,7 +5,7 @@ use super::error::{PeopleError, SignInError};
 use super::seen_things::need_user;
 use super::users::{end_all, find};
 use super::{People, note, raise_generation};
-use crate::access::Origin;
+use crate::access::{Origin, Throttle};
 use crate::audit::Actor;
 use crate::database;
 use debian_formats::checksums::{hex, sha256_hex};
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// How long a session lasts.
@@ -81,20 +81,36 @@ impl People {
         address: IpAddr,
     ) -> Result<CreatedSession, SignInError> {
         let origin = Origin::of(address);
-        if let Some(wait) = self.guesses.lock().unwrap_or_else(PoisonError::into_inner).wait(origin, Instant::now()) {
-            return Err(SignInError::TooMany { wait });
-        }
+        self.note_guess(origin)?;
         let Credentials { user_name, password } = credentials;
-        match self.compare(&user_name, &password).await? {
+        let compared = self.compare(&user_name, &password).await;
+        if !matches!(compared, Ok(None)) {
+            self.guesses().forgive(origin);
+        }
+        match compared? {
             Some(user) => Ok(self.begin_session(user, address).await?),
             None => {
-                self.guesses.lock().unwrap_or_else(PoisonError::into_inner).failed(origin, Instant::now());
                 // A name that cannot be one may be a password, typed into the wrong field.
                 let name = user_name.parse::<UserName>().map_or_else(|_| "(no name)".to_owned(), String::from);
                 tracing::warn!(user = name, %address, "refused to sign somebody in: wrong user name or password");
                 Err(SignInError::Wrong)
             }
         }
+    }
+
+    /// Each guess counts as a wrong one until it turns out to be right: many may come at once.
+    fn note_guess(&self, origin: Origin) -> Result<(), SignInError> {
+        let (mut guesses, now) = (self.guesses(), Instant::now());
+        if let Some(wait) = guesses.wait(origin, now) {
+            return Err(SignInError::TooMany { wait });
+        }
+        guesses.failed(origin, now);
+        Ok(())
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, Throttle> {
+        // A map is whole at any time.
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The user whose password it is, if they may sign in.

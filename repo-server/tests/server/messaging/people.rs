@@ -3,6 +3,7 @@
 mod browser;
 
 use super::clients::{Device, Making, Packet, Wire, connect_packet, packet, publish_packet, subscribe_packet, text};
+use crate::backends::AT_SCALE;
 use crate::people::anna;
 use crate::running::{Server, Site};
 use fleet_protocol::people::{MqttToken, user_path, user_sessions_path};
@@ -378,6 +379,21 @@ fn a_connection_ends_with_its_token_and_the_token_does_not_come_back() {
     let mut page = Page::connected(&house.server, lamp, Knock::with(&token));
     house.ask("DELETE", &user_path(&anna()));
     ends(&mut page, 152, "the user was deleted");
+}
+
+#[test]
+fn what_another_process_changes_holds_on_the_connections_of_this_one() {
+    if !AT_SCALE {
+        return;
+    }
+    let house = House::new("viewer");
+    let token = house.server.mqtt_token("");
+    let mut page = Page::connected(&house.server, &house.lamps[0], Knock::with(&token));
+    let copy = house.site.data.with_file_name("copy");
+    assert!(std::process::Command::new("cp").arg("-a").arg(&house.site.data).arg(&copy).status().unwrap().success());
+    let other = house.site.start_on(&copy, &["--http", "127.0.0.1:0"]);
+    assert_eq!(other.ask_to_patch(&user_path(&anna()), json!({ "enabled": false })).status, 200);
+    assert_eq!(page.receive(), Some((0xe0, vec![152, 0])));
 }
 
 #[test]
