@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use end_to_end::debian_root::put;
-use end_to_end::{Device, Ended, PackageKey, Server, Source, Wire, run};
+use end_to_end::{Broker, Device, Ended, PackageKey, Server, Source, Wire, run};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that takes in lamps, and a lamp that is not one of its things yet.
 struct Fleet {
+    broker: Broker,
     server: Server,
     key: PackageKey,
     device: Device,
@@ -39,15 +40,15 @@ struct Fleet {
 }
 
 impl Fleet {
-    fn new() -> Self {
+    fn new(broker: Broker) -> Self {
         let key = PackageKey::new();
-        let server = Server::start_fleet(&key);
+        let server = Server::start_fleet(&key, broker);
         server.publish(&Source::hi().build(&key));
         let files = tempfile::tempdir().unwrap();
         let template = files.path().join("lamps.json");
         put(&template, TEMPLATE.as_bytes());
         let device = Device::of_fleet(&server, &key);
-        let fleet = Self { server, key, device, files };
+        let fleet = Self { broker, server, key, device, files };
         fleet.debfleet(&["provisioning", "template", "set", "lamps", "--file", template.to_str().unwrap()]);
         let claim = fleet.claim();
         let claim = claim.to_str().unwrap();
@@ -76,8 +77,17 @@ impl Fleet {
         self.device.configure(self.server.url(), &text);
     }
 
+    /// It talks MQTT, and where that cannot tell who asks for a certificate, it asks the server itself.
     fn over_mqtt(&self) {
-        self.configure(&format!("mqtts://{}", self.server.mqtts()), "");
+        self.over_mqtt_with("");
+    }
+
+    fn over_mqtt_with(&self, extra: &str) {
+        let server = match self.broker {
+            Broker::Embedded => String::new(),
+            Broker::Mosquitto => format!("server = \"{}\"\n", self.server.url()),
+        };
+        self.configure(&format!("mqtts://{}", self.server.mqtts()), &format!("{server}{extra}"));
     }
 
     fn identity(&self) -> PathBuf {
@@ -122,9 +132,29 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn a_device_joins_reports_what_is_installed_and_carries_out_a_wish() {
-    let fleet = Fleet::new();
+/// Each of these runs on every broker.
+macro_rules! on_every_broker {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[test] fn $test() { super::$test(super::Broker::Embedded); })+
+        }
+
+        mod mosquitto {
+            $(#[test] fn $test() { super::$test(super::Broker::Mosquitto); })+
+        }
+    };
+}
+
+on_every_broker!(
+    a_device_joins_reports_what_is_installed_and_carries_out_a_wish,
+    a_wish_for_a_release_that_does_not_work_is_rolled_back_and_told_once,
+    a_certificate_that_ends_soon_is_renewed_with_a_new_key,
+    a_local_brokers_bridge_speaks_for_the_device,
+    a_key_that_a_token_keeps_never_leaves_it,
+);
+
+fn a_device_joins_reports_what_is_installed_and_carries_out_a_wish(broker: Broker) {
+    let fleet = Fleet::new(broker);
     fleet.over_mqtt();
     fleet.device.install();
     let said = fleet.device.updater(&["provision"]).success();
@@ -155,9 +185,8 @@ fn a_device_joins_reports_what_is_installed_and_carries_out_a_wish() {
     assert_eq!(done["state"]["reported"]["state"], "committed");
 }
 
-#[test]
-fn a_wish_for_a_release_that_does_not_work_is_rolled_back_and_told_once() {
-    let fleet = Fleet::new();
+fn a_wish_for_a_release_that_does_not_work_is_rolled_back_and_told_once(broker: Broker) {
+    let fleet = Fleet::new(broker);
     fleet.over_mqtt();
     fleet.device.install();
     fleet.device.updater(&["provision"]).success();
@@ -197,8 +226,8 @@ fn provision_through_cuts(fleet: &Fleet, wire: &Wire, step: u64) -> u32 {
 
 #[test]
 fn a_provisioning_that_is_cut_off_anywhere_goes_on_over_mqtt() {
-    let fleet = Fleet::new();
-    let wire = Wire::to(fleet.server.mqtts());
+    let fleet = Fleet::new(Broker::Embedded);
+    let wire = Wire::to(&fleet.server.mqtts());
     fleet.configure(&format!("mqtts://{}", wire.address()), "");
     let cuts = provision_through_cuts(&fleet, &wire, 150);
     assert!(cuts > 10, "only {cuts} cuts: the wire did not break where something is said");
@@ -209,7 +238,7 @@ fn a_provisioning_that_is_cut_off_anywhere_goes_on_over_mqtt() {
 
 #[test]
 fn a_device_without_mqtt_joins_over_https_and_survives_cuts() {
-    let fleet = Fleet::new();
+    let fleet = Fleet::new(Broker::Embedded);
     let wire = Wire::to(fleet.server.url().trim_start_matches("https://"));
     fleet.configure("mqtts://127.0.0.1:1", &format!("server = \"https://{}\"\n", wire.address()));
     let cuts = provision_through_cuts(&fleet, &wire, 150);
@@ -218,9 +247,8 @@ fn a_device_without_mqtt_joins_over_https_and_survives_cuts() {
     assert!(things.contains("lamp-1"), "{things}");
 }
 
-#[test]
-fn a_certificate_that_ends_soon_is_renewed_with_a_new_key() {
-    let fleet = Fleet::new();
+fn a_certificate_that_ends_soon_is_renewed_with_a_new_key(broker: Broker) {
+    let fleet = Fleet::new(broker);
     fleet.over_mqtt();
     fleet.debfleet(&["thing", "create", "lamp-1"]);
     fleet.debfleet(&["group", "add", "verified", "lamp-1"]);
@@ -241,6 +269,9 @@ fn a_certificate_that_ends_soon_is_renewed_with_a_new_key() {
     let identity = json!({"thing": "lamp-1", "key": text("lamp.key"), "certificate": text("lamp.pem")});
     std::fs::create_dir_all(fleet.identity()).unwrap();
     put(&fleet.identity().join("identity.json"), identity.to_string().as_bytes());
+    for (kept, name) in [("lamp.key", "device.key"), ("lamp.pem", "device.pem")] {
+        put(&fleet.identity().join(name), text(kept).as_bytes());
+    }
 
     let _running = fleet.run();
     fleet.shadow("debfleet", |shadow| shadow["state"]["reported"]["suite"] == "stable");
@@ -252,9 +283,8 @@ fn a_certificate_that_ends_soon_is_renewed_with_a_new_key() {
     assert!(listed.contains("ACTIVE"), "{listed}");
 }
 
-#[test]
-fn a_local_brokers_bridge_speaks_for_the_device() {
-    let fleet = Fleet::new();
+fn a_local_brokers_bridge_speaks_for_the_device(broker: Broker) {
+    let fleet = Fleet::new(broker);
     fleet.configure("mqtt://127.0.0.1:1", &format!("server = \"{}\"\n", fleet.server.url()));
     fleet.device.updater(&["provision"]).success();
     let bridge = Bridge::start(&fleet);
@@ -303,11 +333,10 @@ impl Drop for Bridge {
     }
 }
 
-#[test]
-fn a_key_that_a_token_keeps_never_leaves_it() {
-    let fleet = Fleet::new();
+fn a_key_that_a_token_keeps_never_leaves_it(broker: Broker) {
+    let fleet = Fleet::new(broker);
     let token = Token::new(fleet.files.path());
-    fleet.configure(&format!("mqtts://{}", fleet.server.mqtts()), &format!("key = \"{}\"\n", token.uri));
+    fleet.over_mqtt_with(&format!("key = \"{}\"\n", token.uri));
     run(token.for_program(&mut fleet.device.command(&["provision"]))).success();
     let kept = std::fs::read_to_string(fleet.identity().join("identity.json")).unwrap();
     assert!(!kept.contains("PRIVATE KEY") && kept.contains("pkcs11:"), "{kept}");

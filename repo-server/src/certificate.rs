@@ -107,7 +107,7 @@ impl Certificate {
 }
 
 /// The names under which this machine is reached, and those that were asked for.
-fn certificate_names(asked: &[String]) -> Vec<String> {
+pub(crate) fn certificate_names(asked: &[String]) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     for name in std::iter::once(&machine).chain(asked) {

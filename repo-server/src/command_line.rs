@@ -17,6 +17,9 @@ Examples:
         --storage s3://my-bucket
   Behind a proxy on the same machine, with metrics for Prometheus:
     debfleet-server --data /srv/debfleet --http 127.0.0.1:8080 --trusted-proxies 127.0.0.1 --metrics 127.0.0.1:9180
+  With Mosquitto as the fleet's broker, on the same machine:
+    debfleet-server --data /srv/debfleet --https 0.0.0.0:8443 --broker mosquitto://mqtt.example.org \
+        --broker-folder /srv/mosquitto
   The same from a file, where each flag is a key of the same name:
     debfleet-server --config /etc/debfleet-server/server.toml
   Show each request in the log, as JSON:
@@ -276,6 +279,29 @@ pub(crate) struct BackendOptions {
     pub(crate) storage_region: Option<String>,
 }
 
+/// Which broker carries the fleet's messages, if not this server.
+#[derive(Args)]
+pub(crate) struct BrokerOptions {
+    /// Have another broker carry MQTT in place of this server: mosquitto://HOST[:PORT] or aws://ENDPOINT[:PORT]
+    #[arg(long, value_name = "BROKER", env = "DEBFLEET_SERVER_BROKER")]
+    pub(crate) broker: Option<String>,
+    /// Folder in which Mosquitto's configuration, its list of rights and its certificates are kept up to date
+    #[arg(long, value_name = "DIR", env = "DEBFLEET_SERVER_BROKER_FOLDER")]
+    pub(crate) broker_folder: Option<PathBuf>,
+    /// Port on which Mosquitto shall take MQTT over WebSocket, too
+    #[arg(long, value_name = "PORT", env = "DEBFLEET_SERVER_BROKER_WEBSOCKETS")]
+    pub(crate) broker_websockets: Option<u16>,
+    /// Authorities (PEM) of the broker's certificate [default: the fleet CA; for aws the system's]
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_BROKER_CA")]
+    pub(crate) broker_ca: Option<PathBuf>,
+    /// Certificate (PEM) that AWS IoT Core knows this server by; Mosquitto is shown one of the fleet CA
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_BROKER_CERT")]
+    pub(crate) broker_cert: Option<PathBuf>,
+    /// Private key (PEM) of --broker-cert
+    #[arg(long, value_name = "FILE", env = "DEBFLEET_SERVER_BROKER_KEY")]
+    pub(crate) broker_key: Option<PathBuf>,
+}
+
 #[derive(Args)]
 pub(crate) struct ServeOptions {
     /// Data folder, made by `debfleet-server init`
@@ -293,6 +319,8 @@ pub(crate) struct ServeOptions {
     /// Clients of MQTT 5 that ask for what they may not do: disconnect, or refuse with a reason-code [default: disconnect]
     #[arg(long, value_name = "WHAT", env = "DEBFLEET_SERVER_MQTT_VIOLATIONS")]
     pub(crate) mqtt_violations: Option<String>,
+    #[command(flatten)]
+    pub(crate) broker: BrokerOptions,
     /// Serve /metrics, /healthz and /readyz here, over plain HTTP
     #[arg(long, value_name = "ADDR", env = "DEBFLEET_SERVER_METRICS")]
     pub(crate) metrics: Option<String>,

@@ -12,6 +12,7 @@ mod certificates;
 pub mod config;
 mod data_dir;
 mod database;
+pub mod external_broker;
 mod fleet_ca;
 mod http;
 pub mod init;

@@ -45,6 +45,11 @@ struct ReasonLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BrokerLabel {
+    broker: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SuiteLabel {
     suite: String,
 }
@@ -63,6 +68,7 @@ pub(crate) struct Metrics {
     mqtt_messages: Family<DirectionLabel, Counter>,
     mqtt_refused: Family<ReasonLabel, Counter>,
     mqtt_dropped: Family<ReasonLabel, Counter>,
+    broker_connected: Family<BrokerLabel, Gauge>,
 }
 
 impl Metrics {
@@ -96,6 +102,9 @@ impl Metrics {
         registry.register("mqtt_refused", help, mqtt_refused.clone());
         let mqtt_dropped = Family::default();
         registry.register("mqtt_dropped", "MQTT messages that a client lost, by reason", mqtt_dropped.clone());
+        let broker_connected = Family::default();
+        let help = "Whether the external MQTT broker is connected";
+        registry.register("broker_connected", help, broker_connected.clone());
         Self {
             registry,
             requests,
@@ -108,6 +117,7 @@ impl Metrics {
             mqtt_messages,
             mqtt_refused,
             mqtt_dropped,
+            broker_connected,
         }
     }
 
@@ -154,6 +164,11 @@ impl Metrics {
     /// A message did not reach a client that should have got it.
     pub(crate) fn mqtt_dropped(&self, reason: &'static str) {
         self.mqtt_dropped.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Whether there is a connection to an external broker of this kind; 1 or 0.
+    pub(crate) fn broker_connected(&self, broker: &'static str) -> Gauge {
+        self.broker_connected.get_or_create_owned(&BrokerLabel { broker })
     }
 
     /// Everything as text. What the suites are worth is known only now.

@@ -3,11 +3,12 @@
 use crate::access::{Access, AccessError};
 use crate::audit::Audit;
 use crate::broker::{self, Broker, BrokerError, Parts};
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, certificate_names};
 use crate::certificates::Certificates;
 use crate::config::{Endpoint, Settings, SettingsSource};
 use crate::data_dir::{DataDir, DataDirState};
 use crate::database::{self, DatabaseError, DatabasePlace};
+use crate::external_broker::{self, ExternalBroker, ExternalBrokerError};
 use crate::fleet_ca::{Authority, CertificateError};
 use crate::http::listener;
 use crate::http::{Front, Scheme, ServerState, Shared, Surface, router};
@@ -94,6 +95,9 @@ pub enum ServeError {
     /// The MQTT broker cannot be started.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The server cannot be a client of its broker.
+    #[error(transparent)]
+    ExternalBroker(#[from] ExternalBrokerError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -184,27 +188,48 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     let proxies = Arc::new(settings.trusted_proxies.clone());
     let web_origins = Arc::new(settings.web_origins.clone());
 
-    // Clients show certificates, so there are none without TLS.
-    let broker = match certificate {
+    let services =
+        Services { shadows: shadows.clone(), registry: registry.clone(), provisioning: provisioning.clone() };
+    let external = match settings.broker.clone() {
         None => None,
-        Some(_) => {
+        Some(broker) => {
+            let mut names = certificate_names(&settings.host_names);
+            names.retain(|name| *name != broker.host);
+            names.insert(0, broker.host.clone());
+            let parts = external_broker::Parts {
+                settings: broker,
+                data: dir.clone(),
+                authority: authority.clone(),
+                certificates: certificates.clone(),
+                policies: policies.clone(),
+                services: services.clone(),
+                metrics: metrics.clone(),
+                names,
+            };
+            Some(ExternalBroker::start(parts).await?)
+        }
+    };
+    // Clients show certificates, so there are none without TLS.
+    let broker = match (&certificate, &external) {
+        (None, _) | (_, Some(_)) => None,
+        (Some(_), None) => {
             let parts = Parts {
                 database: database.clone(),
                 certificates: certificates.clone(),
                 policies: policies.clone(),
                 people: people.clone(),
-                services: Services {
-                    shadows: shadows.clone(),
-                    registry: registry.clone(),
-                    provisioning: provisioning.clone(),
-                },
+                services,
                 metrics: metrics.clone(),
                 violations: settings.mqtt_violations,
             };
             Some(Broker::start(parts).await?)
         }
     };
-    let outbox = broker.as_ref().map_or_else(|| Arc::new(Nowhere) as Arc<dyn Outbox>, Broker::outbox);
+    let outbox = match (&broker, &external) {
+        (Some(broker), _) => broker.outbox(),
+        (None, Some(external)) => external.outbox(),
+        (None, None) => Arc::new(Nowhere) as Arc<dyn Outbox>,
+    };
 
     let (stop, stopped) = watch::channel(false);
     let mut serving = JoinSet::new();
@@ -236,6 +261,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
             metrics: metrics.clone(),
             mqtt: broker.as_ref().map(Broker::front),
             web_origins: web_origins.clone(),
+            external_broker: external.as_ref().map(ExternalBroker::state),
             stop: stopped.clone(),
         });
         let mqtt = broker.as_ref().map(Broker::front);
@@ -275,6 +301,9 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     match broker {
         Some(broker) => drop(tokio::join!(ended, broker.stop())),
         None => ended.await,
+    }
+    if let Some(external) = external {
+        external.stop().await;
     }
     helpers.shutdown().await;
     database.close().await;

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod at_scale;
 pub mod balancer;
 pub mod booted;
+pub mod broker;
 pub mod container;
 #[cfg(target_arch = "x86_64")]
 pub mod crash;
@@ -27,6 +28,7 @@ pub use archive::{Archive, plain_deb};
 pub use at_scale::AtScale;
 pub use balancer::Balancer;
 pub use booted::BootedDevice;
+pub use broker::Broker;
 pub use debian_root::DebianRoot;
 pub use device::Device;
 pub use file_system::{FileSystem, is_shared};

@@ -1,6 +1,7 @@
 //! A real `debfleet-server` on a port of its own.
 
 use crate::at_scale::AtScale;
+use crate::broker::{Broker, Mosquitto};
 use crate::package::PackageKey;
 use crate::program::{Ended, binary, run};
 use std::io::{BufRead, BufReader};
@@ -19,6 +20,8 @@ pub struct Server {
     address: String,
     /// Where it takes MQTT over TLS, if it does.
     mqtts: Option<String>,
+    /// What does so in its place.
+    mosquitto: Option<Mosquitto>,
     /// Environment variables of the process.
     settings: Vec<(&'static str, String)>,
 }
@@ -39,12 +42,18 @@ impl Server {
         Self::start_with(key, "https", vec![])
     }
 
-    /// HTTPS, and MQTT over TLS.
+    /// HTTPS, and MQTT over TLS by this broker.
     #[must_use]
-    pub fn start_fleet(key: &PackageKey) -> Self {
+    pub fn start_fleet(key: &PackageKey, broker: Broker) -> Self {
         let mut server = Self::initialised(key, "https", vec![]);
-        server.mqtts = Some("127.0.0.1:0".to_owned());
+        match broker {
+            Broker::Embedded => server.mqtts = Some("127.0.0.1:0".to_owned()),
+            Broker::Mosquitto => server.mosquitto = Some(Mosquitto::new(&server.folder.path().join("mosquitto"))),
+        }
         server.resume();
+        if let Some(mosquitto) = &mut server.mosquitto {
+            mosquitto.start();
+        }
         server
     }
 
@@ -75,6 +84,7 @@ impl Server {
             url: String::new(),
             address: "127.0.0.1:0".to_owned(),
             mqtts: self.mqtts.as_ref().map(|_| "127.0.0.1:0".to_owned()),
+            mosquitto: None,
             settings: self.settings.clone(),
         };
         server.resume();
@@ -96,7 +106,7 @@ impl Server {
         let token = printed.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.expect("init prints the admin token").to_owned();
         let (url, address) = (String::new(), "127.0.0.1:0".to_owned());
-        Self { folder, token, running: None, scheme, url, address, mqtts: None, settings }
+        Self { folder, token, running: None, scheme, url, address, mqtts: None, mosquitto: None, settings }
     }
 
     /// Starts it again on the same data and port.
@@ -106,6 +116,9 @@ impl Server {
         command.args([&format!("--{}", self.scheme), &self.address]);
         if let Some(address) = &self.mqtts {
             command.args(["--mqtts", address]);
+        }
+        if let Some(mosquitto) = &self.mosquitto {
+            command.args(mosquitto.arguments());
         }
         let mut child = command
             .stdin(Stdio::null())
@@ -145,10 +158,11 @@ impl Server {
         &self.url
     }
 
-    /// Where it takes MQTT over TLS: host and port.
+    /// Where its broker takes MQTT over TLS: host and port.
     #[must_use]
-    pub fn mqtts(&self) -> &str {
-        self.mqtts.as_deref().expect("it was started for a fleet")
+    pub fn mqtts(&self) -> String {
+        let other = self.mosquitto.as_ref().map(Mosquitto::address);
+        self.mqtts.clone().or(other).expect("it was started for a fleet")
     }
 
     /// Its data folder.

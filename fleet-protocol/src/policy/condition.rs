@@ -156,6 +156,17 @@ impl Condition {
         }
     }
 
+    /// Whether it can be decided by what is known of the client.
+    pub(super) fn is_known(&self, client: &Client<'_>, action: Action) -> bool {
+        let unknown = |variable: &Variable| !client.knows(variable, action);
+        let asks_of_unknown = match &self.test {
+            Test::Text { patterns, .. } => patterns.iter().any(|pattern| pattern.any_variable(unknown)),
+            Test::Arn(resources) => resources.iter().any(|resource| resource.any_variable(unknown)),
+            Test::Truth(_) | Test::Address(_) | Test::Absent(_) => false,
+        };
+        !unknown(&self.key) && !asks_of_unknown
+    }
+
     /// Whether a variable among the values has no value itself.
     fn lacks(&self, filling: &Filling<'_>) -> bool {
         match &self.test {

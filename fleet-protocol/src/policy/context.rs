@@ -76,6 +76,16 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Whether it is known what a variable stands for, for whoever says in advance what a client may do: not an address
+    /// that is not given, nor how it will connect.
+    pub(super) fn knows(&self, variable: &Variable, action: Action) -> bool {
+        match variable {
+            Variable::SourceIp => self.source_ip.is_some(),
+            Variable::ConnectAttributes | Variable::LastWillTopic => action != Action::Connect,
+            _ => true,
+        }
+    }
+
     /// The value of a variable that has no more than one.
     pub(super) fn value(&self, variable: &Variable, action: Action) -> Option<Cow<'a, str>> {
         Some(match variable {

@@ -197,6 +197,48 @@ impl Statement {
         self.conditions.iter().find(fails).map_or(Ok(()), |condition| Err(Miss::Condition(condition)))
     }
 
+    /// Whether it is about this action at all.
+    pub(super) fn is_about(&self, action: Action) -> bool {
+        self.actions.contains(action)
+    }
+
+    /// The resources that are meant, or those that are not ([`Statement::is_inverted`]).
+    pub(super) fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    pub(super) fn is_inverted(&self) -> bool {
+        self.inverted
+    }
+
+    /// Whether its conditions hold; none if that hangs on what is not known of the client.
+    pub(super) fn conditions_hold(&self, client: &Client<'_>, action: Action) -> Option<bool> {
+        let mut known = Some(true);
+        for condition in &self.conditions {
+            match condition.is_known(client, action).then(|| condition.holds(client, action, self.effect)) {
+                Some(false) => return Some(false),
+                Some(true) => {}
+                None => known = None,
+            }
+        }
+        known
+    }
+
+    /// Whether it applies whatever else comes to be known of the client.
+    pub(super) fn surely_applies(&self, client: &Client<'_>, action: Action, resource: &str) -> bool {
+        self.applies(client, action, resource).is_ok() && self.conditions_hold(client, action) == Some(true)
+    }
+
+    /// Whether something that is not known of the client could make it apply.
+    pub(super) fn may_apply(&self, client: &Client<'_>, action: Action, resource: &str) -> bool {
+        if !self.is_about(action) || self.conditions_hold(client, action) == Some(false) {
+            return false;
+        }
+        let filling = Filling { client, action, in_topic: action != Action::Connect, exact: true };
+        let could_be_named = |entry: &Resource| matches!(entry.compare(resource, &filling), Match::Missing(variable) if !client.knows(variable, action));
+        self.covers(resource, &filling).is_ok() || (!self.inverted && self.resources.iter().any(could_be_named))
+    }
+
     /// Whether it is about this resource. Where a variable has no value, or one that must not stand in a topic, a
     /// statement that allows does not apply, and one that denies is not weakened.
     fn covers(&self, resource: &str, filling: &Filling<'_>) -> Result<(), Miss<'_>> {

@@ -13,12 +13,14 @@ mod decision;
 mod defaults;
 mod document;
 mod effect;
+mod grants;
 mod pattern;
 mod person;
 mod raw;
 mod resource;
 #[cfg(test)]
 mod tests;
+mod topic_set;
 mod variable;
 
 pub use action::{Action, UnknownAction};
@@ -27,4 +29,6 @@ pub use decision::{DecidedBy, Decision, Finding, NamedPolicy, Request, Verdict, 
 pub use defaults::{DEFAULTS, DefaultPolicy, INITIAL, INTERMEDIATE, PEOPLE, PEOPLE_OPERATORS, STANDARD};
 pub use document::{Document, DocumentError, LONGEST_DOCUMENT, LONGEST_TEXT};
 pub use effect::Effect;
+pub use grants::{Gap, Grants, grants, is_surely_allowed};
 pub use person::{decide_for_person, things_named_in};
+pub use topic_set::TopicSet;

@@ -5,6 +5,7 @@ use super::action::Action;
 use super::context::Client;
 use super::variable::Variable;
 use std::borrow::Cow;
+use std::fmt;
 
 /// A text that is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,14 @@ enum Token {
     AnyText,
     AnyCharacter,
     Variable(Variable),
+}
+
+/// A part of a pattern in which variables are filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    Character(char),
+    AnyText,
+    AnyCharacter,
 }
 
 /// What a text is compared with.
@@ -192,12 +201,54 @@ impl Pattern {
         }
     }
 
+    /// Whether it has a variable of which this holds.
+    pub(super) fn any_variable(&self, holds: impl Fn(&Variable) -> bool) -> bool {
+        self.tokens.iter().any(|token| matches!(token, Token::Variable(variable) if holds(variable)))
+    }
+
+    /// What it means for this client, element by element. A variable without a value is any text.
+    pub(super) fn elements(&self, filling: &Filling<'_>) -> Vec<Element> {
+        let mut elements = Vec::new();
+        for token in &self.tokens {
+            match token {
+                Token::Text(text) => elements.extend(text.chars().map(Element::Character)),
+                Token::AnyText => elements.push(Element::AnyText),
+                Token::AnyCharacter => elements.push(Element::AnyCharacter),
+                Token::Variable(variable) => match filling.client.value(variable, filling.action) {
+                    Some(value) => elements.extend(value.chars().map(Element::Character)),
+                    None => elements.push(Element::AnyText),
+                },
+            }
+        }
+        elements
+    }
+
+    /// Whether all its variables have values, and such as may stand where they stand.
+    pub(super) fn is_filled(&self, filling: &Filling<'_>) -> bool {
+        let is_sound = |value: &str, variable: &Variable| !filling.in_topic || variable.may_stand_in_topic(value);
+        !self.any_variable(|variable| {
+            !filling.client.value(variable, filling.action).is_some_and(|value| is_sound(&value, variable))
+        })
+    }
+
     /// The text before the first wildcard or variable.
     pub(super) fn start(&self) -> &str {
         match self.tokens.first() {
             Some(Token::Text(text)) => text,
             _ => "",
         }
+    }
+}
+
+/// As it is written, but that what stands for itself is not marked.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tokens.iter().try_for_each(|token| match token {
+            Token::Text(text) => f.write_str(text),
+            Token::AnyText => f.write_str("*"),
+            Token::AnyCharacter => f.write_str("?"),
+            Token::Variable(variable) => write!(f, "${{{variable}}}"),
+        })
     }
 }
 

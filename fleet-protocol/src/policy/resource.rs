@@ -1,6 +1,8 @@
 //! What an entry of a policy's `Resource` means.
 
 use super::pattern::{Filling, Match, Pattern, PatternError, Syntax};
+use super::variable::Variable;
+use std::fmt;
 
 /// The types of AWS IoT's resources. A misspelt one would be a licence, or worse a prohibition, that does not hold.
 const TYPES: [&str; 30] = [
@@ -98,9 +100,25 @@ impl Resource {
         }
     }
 
+    /// Whether it has a variable of which this holds.
+    pub(super) fn any_variable(&self, holds: impl Fn(&Variable) -> bool) -> bool {
+        matches!(self, Self::Ours(pattern) if pattern.any_variable(holds))
+    }
+
     /// Whether the client has no value for one of its variables.
     pub(super) fn lacks(&self, filling: &Filling<'_>) -> bool {
         matches!(self, Self::Ours(pattern) if pattern.lacks(filling))
+    }
+}
+
+/// As it stands behind the account in an ARN.
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => f.write_str("*"),
+            Self::Elsewhere => f.write_str("a resource of another service"),
+            Self::Ours(pattern) => pattern.fmt(f),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod changes;
 mod client_certificate;
+mod common_names;
 mod error;
 mod revocation;
 mod serial;
@@ -12,6 +13,7 @@ mod standing;
 mod store;
 
 pub(crate) use client_certificate::ClientCertificate;
+pub(crate) use common_names::Refused;
 pub(crate) use error::CertificatesError;
 pub(crate) use serial::Serial;
 pub(crate) use standing::{NotValid, Standing};

@@ -29,6 +29,11 @@ impl Serial {
         serial.octets.get_mut(..significant.len())?.copy_from_slice(significant);
         Some(serial)
     }
+
+    /// Its octets, without leading zeros.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
 }
 
 impl FromStr for Serial {

@@ -386,7 +386,8 @@ pub(crate) async fn insert(
     let NewRecord { certificate, pem, name, kind, status, template, asked_with } = record;
     let done = sqlx::query(
         "INSERT INTO certificates (id, pem, serial, subject, kind, status, not_before, not_after, created_at, name, \
-         public_key, template, asked_with) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         public_key, template, asked_with, common_name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(certificate.id.as_str())
@@ -402,12 +403,13 @@ pub(crate) async fn insert(
     .bind(&certificate.public_key)
     .bind(template.as_ref().map(TemplateName::to_string))
     .bind(asked_with.as_ref().map(CertificateId::to_string))
+    .bind(certificate.common_name.clone().unwrap_or_default())
     .execute(connection)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-fn read(pem: &str) -> Result<(Vec<u8>, ClientCertificate), CertificatesError> {
+pub(super) fn read(pem: &str) -> Result<(Vec<u8>, ClientCertificate), CertificatesError> {
     if pem.len() > LONGEST_PEM {
         return Err(CertificatesError::NoCertificate);
     }

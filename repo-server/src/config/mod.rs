@@ -1,9 +1,12 @@
 //! The settings of a serving process: flags, then `DEBFLEET_SERVER_*` variables, then the configuration file.
 
 mod backends;
+mod broker;
 
 pub use crate::storage::{BucketSettings, Credentials};
 pub use backends::{Backends, PostgresSettings};
+pub(crate) use broker::HTTPS_PORT;
+pub use broker::{BrokerKind, BrokerSettings};
 
 use crate::logging::{LogFilter, LogFormat, UnknownFormat, WrongFilter};
 use crate::messaging::Violations;
@@ -43,6 +46,18 @@ pub struct RawSettings {
     pub mqtts: Option<String>,
     /// What becomes of clients of MQTT 5 that ask for what they may not do.
     pub mqtt_violations: Option<String>,
+    /// The broker of the fleet, if it is not this server.
+    pub broker: Option<String>,
+    /// Where its configuration is kept up to date.
+    pub broker_folder: Option<PathBuf>,
+    /// Its port for MQTT over WebSocket.
+    pub broker_websockets: Option<u16>,
+    /// The authority of its certificate, in PEM form.
+    pub broker_ca: Option<PathBuf>,
+    /// The certificate that this server shows it, in PEM form.
+    pub broker_cert: Option<PathBuf>,
+    /// Its key in PEM form.
+    pub broker_key: Option<PathBuf>,
     /// Address for metrics and health.
     pub metrics: Option<String>,
     /// Certificate chain in PEM form.
@@ -135,6 +150,8 @@ pub struct Settings {
     pub mqtts: Option<SocketAddr>,
     /// What becomes of clients of MQTT 5 that ask for what they may not do.
     pub mqtt_violations: Violations,
+    /// The broker of the fleet, if it is not this server.
+    pub broker: Option<BrokerSettings>,
     /// Address for metrics and health.
     pub metrics: Option<SocketAddr>,
     /// The operator's own certificate and its key.
@@ -222,6 +239,33 @@ pub enum ConfigError {
     /// A word that says nothing.
     #[error("mqtt-violations {0:?} is not known; write disconnect or reason-code")]
     Violations(String),
+    /// A broker that is none.
+    #[error(
+        "broker {0:?} is not one that is known; write for example mosquitto://mqtt.example.org:8883 or \
+         aws://a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com, or leave it out for this server's own"
+    )]
+    Broker(String),
+    /// Two brokers.
+    #[error("mqtts is given, but broker says that another one carries MQTT; leave out one of them")]
+    TwoBrokers,
+    /// A setting of a broker without one.
+    #[error("{0} is given, but this server is the broker itself; add broker")]
+    WithoutBroker(&'static str),
+    /// A setting that stands in files that are not written.
+    #[error("{0} is given, but Mosquitto's configuration is not written anywhere; add broker-folder")]
+    OnlyWithBrokerFolder(&'static str),
+    /// A setting of another broker.
+    #[error("broker-folder and broker-websockets are for Mosquitto; leave them out")]
+    OnlyForMosquitto,
+    /// A setting of another broker.
+    #[error("broker-cert and broker-key are for AWS IoT Core; Mosquitto is shown a certificate of the fleet CA")]
+    OnlyForAws,
+    /// Half of a pair.
+    #[error("broker-cert and broker-key belong together; give both")]
+    HalfBrokerIdentity,
+    /// A client that could not say who it is.
+    #[error("AWS IoT Core knows this server by a certificate that was made there; give broker-cert and broker-key")]
+    AwsWithoutIdentity,
     /// A proxy that is no address.
     #[error(transparent)]
     Proxy(#[from] WrongProxy),
@@ -279,6 +323,12 @@ impl RawSettings {
             https: self.https.or(weaker.https),
             mqtts: self.mqtts.or(weaker.mqtts),
             mqtt_violations: self.mqtt_violations.or(weaker.mqtt_violations),
+            broker: self.broker.or(weaker.broker),
+            broker_folder: self.broker_folder.or(weaker.broker_folder),
+            broker_websockets: self.broker_websockets.or(weaker.broker_websockets),
+            broker_ca: self.broker_ca.or(weaker.broker_ca),
+            broker_cert: self.broker_cert.or(weaker.broker_cert),
+            broker_key: self.broker_key.or(weaker.broker_key),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
             host_name: if self.host_name.is_empty() { weaker.host_name } else { self.host_name },
@@ -305,15 +355,19 @@ impl RawSettings {
     /// Checks them, where the service manager has opened these listeners already.
     pub fn check(self, inherited: &[Endpoint]) -> Result<Settings, ConfigError> {
         let backends = backends::check(&self)?;
+        let broker = broker::check(&self)?;
         let data = self.data.ok_or(ConfigError::NoData)?;
         let http = self.http.map(|text| address("http", &text)).transpose()?;
         let mut https = self.https.map(|text| address("https", &text)).transpose()?;
         let metrics = self.metrics.map(|text| address("metrics", &text)).transpose()?;
         let has = |endpoint| inherited.contains(&endpoint);
         let mut mqtts = self.mqtts.map(|text| address("mqtts", &text)).transpose()?;
+        if broker.is_some() && (mqtts.is_some() || has(Endpoint::Mqtts)) {
+            return Err(ConfigError::TwoBrokers);
+        }
         let given = [http, https, mqtts].iter().any(Option::is_some);
         if !given && ![Endpoint::Http, Endpoint::Https, Endpoint::Mqtts].into_iter().any(has) {
-            (https, mqtts) = (Some(DEFAULT_HTTPS), Some(DEFAULT_MQTTS));
+            (https, mqtts) = (Some(DEFAULT_HTTPS), Some(DEFAULT_MQTTS).filter(|_| broker.is_none()));
         }
         let tls_is_served = https.is_some() || mqtts.is_some() || has(Endpoint::Https) || has(Endpoint::Mqtts);
         let tls = match (self.tls_cert, self.tls_key) {
@@ -337,6 +391,7 @@ impl RawSettings {
             mqtt_violations: self
                 .mqtt_violations
                 .map_or_else(|| Ok(Violations::default()), |text| violations(&text))?,
+            broker,
             metrics,
             tls,
             host_names: self.host_name,
@@ -437,6 +492,8 @@ mod tests {
         }
         assert_eq!(raw("data = '/d'").check(&[Endpoint::Http]).unwrap().https, None);
         assert!(raw("data = '/d'").check(&[Endpoint::Metrics]).unwrap().https.is_some());
+        let elsewhere = raw("data = '/d'\nbroker = 'mosquitto://localhost'").check(&[]).unwrap();
+        assert_eq!((elsewhere.https.is_some(), elsewhere.mqtts), (true, None), "another one carries MQTT");
     }
 
     #[test]
@@ -449,6 +506,7 @@ mod tests {
         assert!(error("data = '/d'\nweb-origin = ['app.example.org']").contains("https://app.example.org"));
         assert!(error("data = '/d'\nlog-format = 'xml'").contains("xml"));
         assert!(error("data = '/d'\nmqtt-violations = 'ignore'").contains("reason-code"));
+        assert!(error("data = '/d'\nmqtts = '127.0.0.1:1'\nbroker = 'mosquitto://a'").contains("broker"));
         assert!(error("data = '/d'\nhost-name = ['a b']").contains("\"a b\""));
         assert!(error("data = '/d'\nhttp='127.0.0.1:1'\ntls-cert = '/c'\ntls-key = '/k'").contains("https"));
         assert!(toml::from_str::<RawSettings>("dta = '/d'").unwrap_err().to_string().contains("dta"));

@@ -3,12 +3,14 @@
 mod adoption;
 mod authority;
 mod authority_key;
+mod for_brokers;
 mod request;
 mod server_certificate;
 mod sign_command;
 
 pub use adoption::{AuthoritySource, KeySource};
 pub(crate) use authority::Authority;
+pub(crate) use for_brokers::PemIdentity;
 pub(crate) use request::{BadRequest, CertificateRequest};
 pub(crate) use server_certificate::{GivenCertificate, RENEWAL_INTERVAL, ServerCertificate};
 pub(crate) use sign_command::SignCommandError;

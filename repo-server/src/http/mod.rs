@@ -3,6 +3,7 @@
 mod address;
 mod audit;
 mod body;
+mod broker_rights;
 mod caller;
 mod certificates;
 mod debian;

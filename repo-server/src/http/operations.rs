@@ -19,10 +19,14 @@ pub(super) async fn health() -> impl IntoResponse {
     ([UNCACHED], "ok\n")
 }
 
-/// `GET /readyz`: it can do its work.
+/// `GET /readyz`: it can do its work. An external broker that is away hinders no other part of it, and is only named.
 pub(super) async fn readiness(State(state): State<ServerState>) -> Result<impl IntoResponse, Problem> {
     let reason = match timeout(DATABASE_TIME, state.repository.serves_every_suite()).await {
-        Ok(Ok(true)) => return Ok(([UNCACHED], "ready\n")),
+        Ok(Ok(true)) => {
+            let away = state.external_broker.as_ref().filter(|broker| !broker.is_connected());
+            let said = away.map_or_else(String::new, |away| format!("no connection to the broker {}\n", away.broker()));
+            return Ok(([UNCACHED], format!("ready\n{said}")));
+        }
         Ok(Ok(false)) => "not every suite is loaded",
         Ok(Err(error)) => {
             tracing::error!(%error, "the database failed");

@@ -153,6 +153,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail)
     }
 
+    pub(super) fn shadows_elsewhere() -> Self {
+        let detail = "the fleet's broker is AWS IoT Core, and shadows are changed there: with its iot-data API";
+        Self::new(StatusCode::CONFLICT, "Shadows elsewhere", detail)
+    }
+
     pub(super) fn stopping() -> Self {
         let detail = "the server is being stopped, and nothing was changed; send the package again in a moment";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Server stopping", detail)

@@ -4,8 +4,8 @@ use super::problem::Problem;
 use super::service_error::ServiceError;
 use super::state::{ServerState, Surface};
 use super::{
-    audit, body, certificates, debian, dput, groups, idempotency, imports, mqtt, openapi, operations, packages,
-    policies, pool, provisioning, sessions, shadows, suites, thing_types, things, tokens, unbroken, users,
+    audit, body, broker_rights, certificates, debian, dput, groups, idempotency, imports, mqtt, openapi, operations,
+    packages, policies, pool, provisioning, sessions, shadows, suites, thing_types, things, tokens, unbroken, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -54,6 +54,7 @@ fn api(state: ServerState) -> Router<ServerState> {
         .merge(fleet())
         .layer(from_fn_with_state(state, idempotency::once))
         .merge(aws())
+        .merge(questions())
         .layer(from_fn(unbroken::run))
 }
 
@@ -63,6 +64,15 @@ fn aws() -> Router<ServerState> {
         .route("/things/{thing}/shadow", get(shadows::get).post(shadows::update).delete(shadows::delete))
         .route("/api/things/shadow/ListNamedShadowsForThing/{thing}", get(shadows::names))
         .method_not_allowed_fallback(ServiceError::method_not_allowed)
+        .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
+}
+
+/// Asked with each message of a broker, and changing nothing.
+fn questions() -> Router<ServerState> {
+    Router::new()
+        .route("/api/v1/mqtt/auth/user", post(broker_rights::user))
+        .route("/api/v1/mqtt/auth/superuser", post(broker_rights::superuser))
+        .route("/api/v1/mqtt/auth/acl", post(broker_rights::acl))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))
 }
 

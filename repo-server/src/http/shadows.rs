@@ -9,6 +9,7 @@ use super::service_error::ServiceError;
 use super::state::ServerState;
 use crate::access::Action;
 use crate::audit::Actor;
+use crate::external_broker::BrokerState;
 use axum::extract::{FromRequest as _, FromRequestParts as _, Path, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -95,6 +96,9 @@ async fn carry_out(
     let name = name.map(|name| name.parse::<ShadowName>()).transpose();
     let shadow = ShadowId { thing, name: name.map_err(|error| ServiceError::bad_request(error.to_string()))? };
     let by = admit(&mut head, state, action, &shadow).await?;
+    if operation != Operation::Get && state.external_broker.as_ref().is_some_and(BrokerState::has_shadows) {
+        return Err(Problem::shadows_elsewhere().into());
+    }
     let payload = match operation {
         Operation::Update => read(Request::from_parts(head, body), state).await?,
         Operation::Get | Operation::Delete => Bytes::new(),

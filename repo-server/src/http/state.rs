@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::audit::Audit;
 use crate::broker;
 use crate::certificates::Certificates;
+use crate::external_broker::BrokerState;
 use crate::fleet_ca::Authority;
 use crate::messaging::Outbox;
 use crate::metrics::Metrics;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) mqtt: Option<Arc<broker::Front>>,
     /// Whose web pages may speak MQTT with this server.
     pub(crate) web_origins: Arc<WebOrigins>,
+    /// How the server stands with its broker, if it is a client of one.
+    pub(crate) external_broker: Option<BrokerState>,
     /// Becomes true when the server is told to stop.
     pub(crate) stop: watch::Receiver<bool>,
 }

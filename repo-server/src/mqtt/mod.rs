@@ -5,4 +5,4 @@ mod provisioning;
 mod router;
 mod shadows;
 
-pub(crate) use router::Services;
+pub(crate) use router::{BY_TOPIC, Services};

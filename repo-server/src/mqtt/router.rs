@@ -12,6 +12,17 @@ use std::sync::Arc;
 /// What topics begin with that are the service's own, as on AWS IoT.
 const RESERVED: &str = "$aws/";
 
+/// The filters of those topics that say by themselves what is asked and of which thing. Whoever the broker lets publish
+/// there is answered; for all others it has to be known who asks.
+pub(crate) const BY_TOPIC: [&str; 6] = [
+    "$aws/things/+/shadow/get",
+    "$aws/things/+/shadow/update",
+    "$aws/things/+/shadow/delete",
+    "$aws/things/+/shadow/name/+/get",
+    "$aws/things/+/shadow/name/+/update",
+    "$aws/things/+/shadow/name/+/delete",
+];
+
 /// The domains that answer.
 #[derive(Clone)]
 pub(crate) struct Services {
@@ -31,7 +42,7 @@ impl Services {
             return None;
         }
         if let Ok(ShadowTopic { shadow, kind: ShadowTopicKind::Request(operation) }) = topic.parse() {
-            return Some(shadows::answer(self, from, &shadow, operation, payload).await);
+            return Some(shadows::answer(self, Some(from), &shadow, operation, payload).await);
         }
         // A person becomes no thing.
         if let (Some(topic), Principal::Device(certificate)) = (ProvisioningTopic::parse(topic), &from.principal) {
@@ -41,6 +52,20 @@ impl Services {
         }
         tracing::debug!(topic, client = from.client_id, "a message on a reserved topic that answers nothing");
         Some(Vec::new())
+    }
+
+    /// What is said to a message on one of [`BY_TOPIC`] that an external broker brings: that tells the topic, and not who
+    /// published. The broker lets only those publish there whom a policy allows it.
+    pub(crate) async fn answer_by_topic(&self, topic: &str, payload: &[u8]) -> Vec<Outgoing> {
+        match topic.parse() {
+            Ok(ShadowTopic { shadow, kind: ShadowTopicKind::Request(operation) }) => {
+                shadows::answer(self, None, &shadow, operation, payload).await
+            }
+            _ => {
+                tracing::debug!(topic, "a message that cannot be answered without knowing who asks");
+                Vec::new()
+            }
+        }
     }
 }
 

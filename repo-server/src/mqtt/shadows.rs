@@ -5,22 +5,22 @@ use crate::audit::Actor;
 use crate::messaging::{Outgoing, Principal, Sender};
 use fleet_protocol::shadow::{Operation, Refusal, ShadowId, UpdateRequest};
 
-/// What is said to a request.
+/// What is said to a request. None asks where a broker lets devices publish and does not tell who did.
 pub(super) async fn answer(
     services: &Services,
-    from: &Sender,
+    from: Option<&Sender>,
     shadow: &ShadowId,
     operation: Operation,
     payload: &[u8],
 ) -> Vec<Outgoing> {
-    let by = match &from.principal {
-        Principal::Device(_) => None,
-        Principal::Person { user, token } => {
+    let by = match from.map(|from| (&from.principal, from.address)) {
+        None | Some((Principal::Device(_), _)) => None,
+        Some((Principal::Person { user, token }, address)) => {
             if operation == Operation::Update && changes_more_than_what_is_desired(payload) {
                 return vec![services.shadows.rejection(shadow, operation, payload, &Refusal::OfThing.into())];
             }
             let (name, token) = (user.to_string(), Some(token.clone()));
-            Some(Actor { name, token, remote_address: from.address.to_string() })
+            Some(Actor { name, token, remote_address: address.to_string() })
         }
     };
     match services.shadows.carry_out(shadow, operation, payload, by.as_ref()).await {

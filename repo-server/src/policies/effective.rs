@@ -62,6 +62,23 @@ impl Effective {
         self.fields.clone()
     }
 
+    pub(super) fn fields_of_certificate(&self) -> Option<&CertificateFields> {
+        self.fields.as_deref()
+    }
+
+    /// The things that the certificate is attached to.
+    pub(super) fn thing_names(&self) -> impl Iterator<Item = &ThingName> {
+        self.things.iter().map(|thing| &thing.facts.name)
+    }
+
+    pub(super) fn facts_of(&self, client_id: &str) -> Option<&ThingFacts> {
+        self.thing_of(client_id).map(|thing| &thing.facts)
+    }
+
+    pub(super) fn named_policies_of(&self, client_id: &str) -> impl Iterator<Item = &Arc<NamedPolicy>> {
+        self.policies_of(client_id).map(|counting| &counting.policy)
+    }
+
     /// The thing that a client of this id connects as: the one of this name, or of the name before its first slash. The
     /// broker lets a client have no other id.
     fn thing_of(&self, client_id: &str) -> Option<&AttachedThing> {

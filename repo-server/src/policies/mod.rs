@@ -12,6 +12,7 @@ mod defaults;
 mod documents;
 mod effective;
 mod error;
+mod in_advance;
 mod of_people;
 mod rows;
 #[cfg(test)]
@@ -76,6 +77,11 @@ impl Policies {
                 tracing::warn!(%error, "could not look whether another process changed policies; looks again");
             }
         }
+    }
+
+    /// Becomes another number when a policy or an attachment changed.
+    pub(crate) fn generation(&self) -> watch::Receiver<i64> {
+        self.generation.subscribe()
     }
 
     /// Looks whether policies or attachments changed.

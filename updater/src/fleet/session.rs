@@ -141,7 +141,10 @@ impl Session {
                     News::Connected => self.on_connection()?,
                     News::Subscribed => self.on_subscription()?,
                     News::Message { topic, payload } => self.on_message(&topic, &payload)?,
-                    News::Tick => self.look(),
+                    News::Tick => {
+                        self.ask_again()?;
+                        self.look();
+                    }
                     News::Lost => {
                         if self.store.identity()? != self.identity {
                             return Ok(());
@@ -185,6 +188,15 @@ impl Session {
             questions.into_iter().try_for_each(|question| self.send(question))?;
         }
         Ok(())
+    }
+
+    /// What was not answered for an interval.
+    fn ask_again(&mut self) -> Result<()> {
+        if self.unconfirmed > 0 {
+            return Ok(());
+        }
+        let questions = [self.packages.ask_again(), self.updater.ask_again()];
+        questions.into_iter().flatten().try_for_each(|question| self.send(question))
     }
 
     fn on_message(&mut self, topic: &str, payload: &[u8]) -> Result<()> {

@@ -16,6 +16,8 @@ pub(super) struct Message {
 pub(super) struct Mirror {
     prefix: String,
     held: Held,
+    /// An interval has passed and no answer has come.
+    unanswered: bool,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ enum Held {
     Known(Map<String, Value>),
     /// A change is on its way that makes this of it.
     Changing(Map<String, Value>),
+    /// The server did not take what it was told, and would not the next time.
+    Refused,
 }
 
 /// What a message from the server means for whoever owns the mirror.
@@ -45,7 +49,7 @@ const NOT_FOUND: i64 = 404;
 
 impl Mirror {
     pub(super) fn new(thing: &ThingName, name: &ShadowName) -> Self {
-        Self { prefix: format!("$aws/things/{thing}/shadow/name/{name}"), held: Held::Unknown }
+        Self { prefix: format!("$aws/things/{thing}/shadow/name/{name}"), held: Held::Unknown, unanswered: false }
     }
 
     /// The topics that answers and wishes come on.
@@ -57,8 +61,21 @@ impl Mirror {
 
     /// A new connection: what the server holds may be anything.
     pub(super) fn ask(&mut self) -> Message {
-        self.held = Held::Unknown;
+        (self.held, self.unanswered) = (Held::Unknown, false);
         Message { topic: format!("{}/get", self.prefix), payload: "{}".to_owned() }
+    }
+
+    /// The question to be asked again: a broker may take a message and have nobody to pass it on to. To be called in
+    /// intervals; an answer has at least one of them.
+    pub(super) fn ask_again(&mut self) -> Option<Message> {
+        match self.held {
+            Held::Known(_) | Held::Refused => None,
+            Held::Unknown | Held::Changing(_) if self.unanswered => Some(self.ask()),
+            Held::Unknown | Held::Changing(_) => {
+                self.unanswered = true;
+                None
+            }
+        }
     }
 
     /// The change that is to be sent for the server to hold what is so; none if it does, or if it is not known yet what
@@ -66,7 +83,7 @@ impl Mirror {
     pub(super) fn report(&mut self, wanted: &Map<String, Value>) -> Option<Message> {
         let Held::Known(known) = &self.held else { return None };
         let change = patch(known, wanted)?;
-        self.held = Held::Changing(wanted.clone());
+        (self.held, self.unanswered) = (Held::Changing(wanted.clone()), false);
         let payload = json!({ "state": { "reported": change } }).to_string();
         Some(Message { topic: format!("{}/update", self.prefix), payload })
     }
@@ -99,7 +116,7 @@ impl Mirror {
             "update/delta" => object("/state").map_or(Heard::Nothing, Heard::Wanted),
             "get/rejected" | "update/rejected" => {
                 // What it holds is asked for again with the next connection.
-                self.held = Held::Unknown;
+                self.held = Held::Refused;
                 Heard::Refused(String::from_utf8_lossy(payload).chars().take(500).collect())
             }
             _ => Heard::Nothing,
@@ -150,6 +167,23 @@ mod tests {
         mirror.ask();
         assert_eq!(hear(&mut mirror, "get/rejected", json!({"code": 404})), Some(Heard::Settled));
         assert!(mirror.report(&map(json!({"hi": {"version": "1"}}))).is_some());
+    }
+
+    #[test]
+    fn what_nobody_answers_is_asked_again_and_what_was_refused_is_not() {
+        let mut mirror = mirror();
+        mirror.ask();
+        assert_eq!(mirror.ask_again(), None, "the answer is on its way");
+        assert_eq!(mirror.ask_again().unwrap().topic, format!("{PREFIX}/get"));
+        hear(&mut mirror, "get/rejected", json!({"code": 404}));
+        assert_eq!([mirror.ask_again(), mirror.ask_again()], [None, None]);
+        assert!(mirror.report(&map(json!({"a": 1}))).is_some());
+        assert_eq!(mirror.ask_again(), None);
+        assert!(mirror.ask_again().is_some(), "the change may be lost, too");
+        hear(&mut mirror, "get/accepted", json!({"state": {}}));
+        mirror.report(&map(json!({"a": 1})));
+        hear(&mut mirror, "update/rejected", json!({"code": 413}));
+        assert_eq!([mirror.ask_again(), mirror.ask_again()], [None, None]);
     }
 
     #[test]

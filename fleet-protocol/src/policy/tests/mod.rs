@@ -1,6 +1,7 @@
 //! Whole policies, as their owners mean them.
 
 mod documents;
+mod filters;
 mod properties;
 
 use super::{Action, CertificateFields, Client, Decision, Document, NamedPolicy, Request, ThingFacts, Verdict};

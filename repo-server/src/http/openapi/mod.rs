@@ -3,8 +3,8 @@
 mod page;
 
 use super::{
-    audit, certificates, groups, imports, packages, policies, provisioning, sessions, shadows, suites, thing_types,
-    things, tokens, users,
+    audit, broker_rights, certificates, groups, imports, packages, policies, provisioning, sessions, shadows, suites,
+    thing_types, things, tokens, users,
 };
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -74,6 +74,9 @@ use utoipa::{Modify, OpenApi};
         policies::attach_to_user,
         policies::detach_from_user,
         policies::test,
+        broker_rights::user,
+        broker_rights::superuser,
+        broker_rights::acl,
         provisioning::templates,
         provisioning::template,
         provisioning::set_template,
@@ -143,6 +146,7 @@ use utoipa::{Modify, OpenApi};
         (name = "policies", description = "What devices and people may do over MQTT"),
         (name = "users", description = "People, and which things they see"),
         (name = "sessions", description = "Signing in, and tokens for MQTT over WebSocket"),
+        (name = "broker", description = "What Mosquitto asks of its clients, by an authorisation plugin. The token may be sent as a password, too"),
         (name = "things", description = "Devices, and what is known of them"),
         (name = "thing groups", description = "Which things belong together"),
         (name = "thing types", description = "What kinds of things there are"),
@@ -201,7 +205,8 @@ impl Modify for Common {
                 complete(operation, false);
             }
             for operation in item.post.iter_mut().filter(|operation| {
-                !["tokens", "devices", "sessions"].iter().any(|tag| is_of(operation, tag)) && !is_aws(operation)
+                !["tokens", "devices", "sessions", "broker"].iter().any(|tag| is_of(operation, tag))
+                    && !is_aws(operation)
             }) {
                 let parameters = operation.parameters.get_or_insert_default();
                 parameters.push(RefOr::T(idempotency_key()));

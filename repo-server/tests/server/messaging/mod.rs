@@ -2,6 +2,7 @@
 
 mod attacks;
 mod clients;
+mod external;
 mod kept;
 pub(crate) mod official;
 mod packets;
