@@ -85,7 +85,10 @@ impl Message {
         publish.qos = if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         if let Some(properties) = &mut publish.properties {
             properties.subscription_ids = identifiers;
-            properties.message_expiry_interval = self.expires_at.and_then(|at| seconds_until(at, now));
+            // Numbers that are times may be ahead of the clock.
+            let left = self.expires_at.and_then(|at| seconds_until(at, now));
+            let said = properties.message_expiry_interval;
+            properties.message_expiry_interval = left.map(|left| said.map_or(left, |said| left.min(said)));
         }
         publish
     }

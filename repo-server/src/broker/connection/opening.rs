@@ -148,6 +148,7 @@ async fn enter(
     if let Some(seconds) = server_keepalive_sec {
         connection.keep_alive = KeepAlive::new(seconds, Instant::now());
     }
+    connection.verify(admitted).await;
     connection.wire.put(Answer::ConnectAck(Box::new(ConnectAck {
         session_present: present,
         session_expiry_interval_secs: (granted(connect.session_expiry) < i64::from(connect.session_expiry))
@@ -185,15 +186,20 @@ impl Connection {
         let (core, link) = (&self.core, &self.link);
         let principal = admitted.identity.name();
         tracing::info!(client = %self.client.id, address = %link.address, principal, "an MQTT client connected");
-        if let Identity::Device(device) = &admitted.identity
-            && device.is_new
-        {
-            let (certificate, now) = (device.certificate(), Timestamp::now());
-            if let Err(error) = core.services.provisioning.connected(certificate, link.address, now).await {
-                tracing::error!(%error, %certificate, "a thing was not verified by its first connection; the next one will");
-            }
-        }
         core.tell_connected(link, admitted).await;
+    }
+
+    /// A device that is told that it is connected is a verified one already, and may do what those may.
+    async fn verify(&mut self, admitted: &Admitted) {
+        let Identity::Device(device) = &admitted.identity else { return };
+        if !device.is_new {
+            return;
+        }
+        let (certificate, now) = (device.certificate(), Timestamp::now());
+        let verified = self.core.services.provisioning.connected(certificate, self.link.address, now).await;
+        if let Err(error) = verified {
+            tracing::error!(%error, %certificate, "a thing was not verified by its first connection; the next one will");
+        }
     }
 }
 
