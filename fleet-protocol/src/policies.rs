@@ -1,11 +1,12 @@
 //! Policies, as the REST API tells them. What a document may say: [`crate::policy`].
 
-use crate::access::Role;
-use crate::names::{CertificateId, GroupName, PolicyName, ThingName, UserName};
+use crate::access::{Role, UnknownRole};
+use crate::names::{CertificateId, GroupName, NameError, PolicyName, ThingName, UserName};
 use crate::policy::{Finding, Verdict};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// `GET` lists policies, `POST` makes one.
 pub const POLICIES_PATH: &str = "/api/v1/policies";
@@ -50,11 +51,75 @@ pub fn policy_targets_path(policy: &PolicyName) -> String {
 /// `PUT` attaches a policy, `DELETE` detaches it.
 #[must_use]
 pub fn policy_target_path(policy: &PolicyName, target: &PolicyTarget) -> String {
-    match target {
-        PolicyTarget::Certificate { id } => format!("{}/certificates/{id}", policy_path(policy)),
-        PolicyTarget::Group { name } => format!("{}/thing-groups/{name}", policy_path(policy)),
-        PolicyTarget::Role { role } => format!("{}/roles/{role}", policy_path(policy)),
-        PolicyTarget::User { name } => format!("{}/users/{name}", policy_path(policy)),
+    let (kind, named) = match target {
+        PolicyTarget::Certificate { id } => (TargetKind::Certificate, id.to_string()),
+        PolicyTarget::Group { name } => (TargetKind::Group, name.to_string()),
+        PolicyTarget::Role { role } => (TargetKind::Role, role.to_string()),
+        PolicyTarget::User { name } => (TargetKind::User, name.to_string()),
+    };
+    format!("{}/{kind}/{named}", policy_targets_path(policy))
+}
+
+/// What policies can be attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(rename_all = "kebab-case"))]
+pub enum TargetKind {
+    /// A certificate.
+    Certificate,
+    /// A thing group.
+    Group,
+    /// A role of users.
+    Role,
+    /// A user.
+    User,
+}
+
+/// A text that names nothing to which a policy can be attached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownTarget {
+    /// Its kind.
+    #[error("a policy is attached to a certificate, a group, a role or a user, not to a {0:?}")]
+    Kind(String),
+    /// The name that it has.
+    #[error("there is no such {0}: {1}")]
+    Name(TargetKind, String),
+}
+
+impl TargetKind {
+    const ALL: [Self; 4] = [Self::Certificate, Self::Group, Self::Role, Self::User];
+
+    /// The target of this kind that has this name, or id.
+    pub fn named(self, name: &str) -> Result<PolicyTarget, UnknownTarget> {
+        let wrong = |error: &dyn fmt::Display| UnknownTarget::Name(self, error.to_string());
+        Ok(match self {
+            Self::Certificate => {
+                PolicyTarget::Certificate { id: name.parse().map_err(|error: NameError| wrong(&error))? }
+            }
+            Self::Group => PolicyTarget::Group { name: name.parse().map_err(|error: NameError| wrong(&error))? },
+            Self::Role => PolicyTarget::Role { role: name.parse().map_err(|error: UnknownRole| wrong(&error))? },
+            Self::User => PolicyTarget::User { name: name.parse().map_err(|error: NameError| wrong(&error))? },
+        })
+    }
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "certificate",
+            Self::Group => "group",
+            Self::Role => "role",
+            Self::User => "user",
+        })
+    }
+}
+
+impl FromStr for TargetKind {
+    type Err = UnknownTarget;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTarget> {
+        let unknown = || UnknownTarget::Kind(text.chars().take(80).collect());
+        Self::ALL.into_iter().find(|kind| kind.to_string() == text).ok_or_else(unknown)
     }
 }
 

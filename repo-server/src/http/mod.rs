@@ -25,6 +25,7 @@ mod packages;
 mod page;
 mod peer;
 mod policies;
+mod policy_targets;
 mod pool;
 mod problem;
 mod provisioning;

@@ -1,5 +1,4 @@
-//! `/api/v1/policies`: policies, their versions and what they are attached to; and whether and why a client may do
-//! something.
+//! `/api/v1/policies`: policies and their versions; and whether and why a client may do something.
 
 use super::caller::Caller;
 use super::json::{Asked, Json};
@@ -11,25 +10,22 @@ use crate::people::PersonSubject;
 use crate::policies::{PolicyError, Subject};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use fleet_protocol::access::{Role, UnknownRole};
 use fleet_protocol::names::{NameError, PolicyName, ThingName, UserName};
-use fleet_protocol::openapi::{
-    GroupName as GroupNameSchema, PolicyName as PolicyNameSchema, Sha256 as Sha256Schema, UserName as UserNameSchema,
-};
+use fleet_protocol::openapi::PolicyName as PolicyNameSchema;
 use fleet_protocol::people::client_id_prefix;
 use fleet_protocol::policies::{
     AuthorizationAnswer, AuthorizationTest, DefaultVersion, NewPolicy, NewPolicyVersion, PolicyInfo, PolicyPage,
-    PolicyTarget, PolicyTargetPage, PolicyVersion,
+    PolicyVersion,
 };
 use fleet_protocol::policy;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Policies and targets on a page.
+/// Policies on a page.
 const PAGE: u16 = 100;
 /// Topics and client ids are no longer (AWS: 256 and 128 bytes; MQTT allows more).
 const LONGEST_RESOURCE: usize = 1024;
 
-fn name(text: &str) -> Result<PolicyName, Problem> {
+pub(super) fn name(text: &str) -> Result<PolicyName, Problem> {
     text.parse().map_err(|error: NameError| Problem::not_found(format!("there is no such policy: {error}")))
 }
 
@@ -39,26 +35,6 @@ fn number(policy: &PolicyName, text: &str) -> Result<u32, Problem> {
     let missing =
         || format!("the policy {policy} has no version of this number; `debfleet policy show` tells which it has");
     canonical.ok_or_else(|| Problem::not_found(missing()))
-}
-
-fn certificate(text: &str) -> Result<PolicyTarget, Problem> {
-    let wrong = |error: NameError| Problem::not_found(format!("there is no such certificate: {error}"));
-    Ok(PolicyTarget::Certificate { id: text.parse().map_err(wrong)? })
-}
-
-fn group(text: &str) -> Result<PolicyTarget, Problem> {
-    let wrong = |error: NameError| Problem::not_found(format!("there is no such group: {error}"));
-    Ok(PolicyTarget::Group { name: text.parse().map_err(wrong)? })
-}
-
-fn role(text: &str) -> Result<PolicyTarget, Problem> {
-    let wrong = |error: UnknownRole| Problem::not_found(error.to_string());
-    Ok(PolicyTarget::Role { role: text.parse().map_err(wrong)? })
-}
-
-fn user(text: &str) -> Result<PolicyTarget, Problem> {
-    let wrong = |error: NameError| Problem::not_found(format!("there is no such user: {error}"));
-    Ok(PolicyTarget::User { name: text.parse().map_err(wrong)? })
 }
 
 /// All policies.
@@ -228,228 +204,6 @@ pub(super) async fn set_default_version(
 ) -> Result<axum::Json<PolicyInfo>, Problem> {
     caller.require(Action::ManageIdentities)?;
     Ok(axum::Json(state.policies.set_default(&name(&policy)?, wanted.version, &caller.actor()).await?))
-}
-
-/// What a policy is attached to.
-#[utoipa::path(
-    get, path = "/api/v1/policies/{policy}/targets", tag = "policies",
-    security(("token" = ["viewer"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("limit" = Option<u16>, Query, description = "So many at the most", minimum = 1, maximum = 100, nullable = false),
-    ("after" = Option<String>, Query, description = "Where the page begins: the last page's `next`", pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", nullable = false),
-    ),
-    responses((status = 200, description = "A page of them", body = PolicyTargetPage), (status = 404, description = "There is no such policy"))
-)]
-pub(super) async fn targets(
-    State(state): State<ServerState>,
-    Path(policy): Path<String>,
-    caller: Caller,
-    Asked(query): Asked<PageQuery>,
-) -> Result<axum::Json<PolicyTargetPage>, Problem> {
-    caller.require(Action::ReadFleet)?;
-    let (limit, after) = query.check(PAGE)?;
-    Ok(axum::Json(state.policies.targets(&name(&policy)?, limit, &after).await?))
-}
-
-/// Attach a policy to a certificate.
-///
-/// Again it changes nothing. At most ten policies are attached to one.
-#[utoipa::path(
-    put, path = "/api/v1/policies/{policy}/certificates/{certificate}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("certificate" = Sha256Schema, Path, description = "The certificate's id"),
-    ),
-    responses(
-    (status = 200, description = "What it is attached to", body = PolicyTarget),
-    (status = 404, description = "There is no such policy or certificate"),
-    (status = 409, description = "Ten policies are attached to it already"),
-    )
-)]
-pub(super) async fn attach_to_certificate(
-    State(state): State<ServerState>,
-    Path((policy, id)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    attach(&state, &policy, certificate(&id), &caller).await
-}
-
-/// Detach a policy from a certificate.
-///
-/// Again it changes nothing.
-#[utoipa::path(
-    delete, path = "/api/v1/policies/{policy}/certificates/{certificate}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("certificate" = Sha256Schema, Path, description = "The certificate's id"),
-    ),
-    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy"))
-)]
-pub(super) async fn detach_from_certificate(
-    State(state): State<ServerState>,
-    Path((policy, id)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    detach(&state, &policy, certificate(&id), &caller).await
-}
-
-/// Attach a policy to a thing group.
-///
-/// Again it changes nothing. At most ten policies are attached to one.
-#[utoipa::path(
-    put, path = "/api/v1/policies/{policy}/thing-groups/{group}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("group" = GroupNameSchema, Path, description = "The group's name"),
-    ),
-    responses(
-    (status = 200, description = "What it is attached to", body = PolicyTarget),
-    (status = 404, description = "There is no such policy or group"),
-    (status = 409, description = "Ten policies are attached to it already"),
-    )
-)]
-pub(super) async fn attach_to_group(
-    State(state): State<ServerState>,
-    Path((policy, id)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    attach(&state, &policy, group(&id), &caller).await
-}
-
-/// Detach a policy from a thing group.
-///
-/// Again it changes nothing.
-#[utoipa::path(
-    delete, path = "/api/v1/policies/{policy}/thing-groups/{group}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("group" = GroupNameSchema, Path, description = "The group's name"),
-    ),
-    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy"))
-)]
-pub(super) async fn detach_from_group(
-    State(state): State<ServerState>,
-    Path((policy, id)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    detach(&state, &policy, group(&id), &caller).await
-}
-
-/// Attach a policy to the users of a role and of the mightier ones.
-///
-/// It counts for what they do over MQTT. Again it changes nothing. At most ten policies are attached to one.
-#[utoipa::path(
-    put, path = "/api/v1/policies/{policy}/roles/{role}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("role" = Role, Path, description = "The role"),
-    ),
-    responses(
-    (status = 200, description = "What it is attached to", body = PolicyTarget),
-    (status = 404, description = "There is no such policy or role"),
-    (status = 409, description = "Ten policies are attached to it already"),
-    )
-)]
-pub(super) async fn attach_to_role(
-    State(state): State<ServerState>,
-    Path((policy, name)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    attach(&state, &policy, role(&name), &caller).await
-}
-
-/// Detach a policy from the users of a role and of the mightier ones.
-///
-/// Again it changes nothing.
-#[utoipa::path(
-    delete, path = "/api/v1/policies/{policy}/roles/{role}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("role" = Role, Path, description = "The role"),
-    ),
-    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy or role"))
-)]
-pub(super) async fn detach_from_role(
-    State(state): State<ServerState>,
-    Path((policy, name)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    detach(&state, &policy, role(&name), &caller).await
-}
-
-/// Attach a policy to a user.
-///
-/// It counts for what they do over MQTT. Again it changes nothing. At most ten policies are attached to one.
-#[utoipa::path(
-    put, path = "/api/v1/policies/{policy}/users/{user}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("user" = UserNameSchema, Path, description = "The user's name"),
-    ),
-    responses(
-    (status = 200, description = "What it is attached to", body = PolicyTarget),
-    (status = 404, description = "There is no such policy or user"),
-    (status = 409, description = "Ten policies are attached to it already"),
-    )
-)]
-pub(super) async fn attach_to_user(
-    State(state): State<ServerState>,
-    Path((policy, name)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    attach(&state, &policy, user(&name), &caller).await
-}
-
-/// Detach a policy from a user.
-///
-/// Again it changes nothing.
-#[utoipa::path(
-    delete, path = "/api/v1/policies/{policy}/users/{user}", tag = "policies",
-    security(("token" = ["admin"])),
-    params(
-    ("policy" = PolicyNameSchema, Path, description = "The policy's name"),
-    ("user" = UserNameSchema, Path, description = "The user's name"),
-    ),
-    responses((status = 200, description = "What it was attached to", body = PolicyTarget), (status = 404, description = "There is no such policy or user"))
-)]
-pub(super) async fn detach_from_user(
-    State(state): State<ServerState>,
-    Path((policy, name)): Path<(String, String)>,
-    caller: Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    detach(&state, &policy, user(&name), &caller).await
-}
-
-async fn attach(
-    state: &ServerState,
-    policy: &str,
-    target: Result<PolicyTarget, Problem>,
-    caller: &Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    caller.require(Action::ManageIdentities)?;
-    let (policy, target) = (name(policy)?, target?);
-    state.policies.attach(&policy, &target, &caller.actor()).await?;
-    Ok(axum::Json(target))
-}
-
-async fn detach(
-    state: &ServerState,
-    policy: &str,
-    target: Result<PolicyTarget, Problem>,
-    caller: &Caller,
-) -> Result<axum::Json<PolicyTarget>, Problem> {
-    caller.require(Action::ManageIdentities)?;
-    let (policy, target) = (name(policy)?, target?);
-    state.policies.detach(&policy, &target, &caller.actor()).await?;
-    Ok(axum::Json(target))
 }
 
 /// Whether and why a client may do something.

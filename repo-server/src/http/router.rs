@@ -5,7 +5,8 @@ use super::service_error::ServiceError;
 use super::state::{ServerState, Surface};
 use super::{
     audit, body, broker_rights, certificates, debian, dput, groups, idempotency, imports, mqtt, openapi, operations,
-    packages, policies, pool, provisioning, sessions, shadows, suites, thing_types, things, tokens, unbroken, users,
+    packages, policies, policy_targets, pool, provisioning, sessions, shadows, suites, thing_types, things, tokens,
+    unbroken, users,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -162,22 +163,10 @@ fn small_requests() -> Router<ServerState> {
             get(policies::show_version).delete(policies::delete_version),
         )
         .route("/api/v1/policies/{policy}/default-version", put(policies::set_default_version))
-        .route("/api/v1/policies/{policy}/targets", get(policies::targets))
+        .route("/api/v1/policies/{policy}/targets", get(policy_targets::list))
         .route(
-            "/api/v1/policies/{policy}/certificates/{certificate}",
-            put(policies::attach_to_certificate).delete(policies::detach_from_certificate),
-        )
-        .route(
-            "/api/v1/policies/{policy}/thing-groups/{group}",
-            put(policies::attach_to_group).delete(policies::detach_from_group),
-        )
-        .route(
-            "/api/v1/policies/{policy}/roles/{role}",
-            put(policies::attach_to_role).delete(policies::detach_from_role),
-        )
-        .route(
-            "/api/v1/policies/{policy}/users/{user}",
-            put(policies::attach_to_user).delete(policies::detach_from_user),
+            "/api/v1/policies/{policy}/targets/{kind}/{target}",
+            put(policy_targets::attach).delete(policy_targets::detach),
         )
         .route("/api/v1/test-authorization", post(policies::test))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))

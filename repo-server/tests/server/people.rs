@@ -97,7 +97,9 @@ fn users_are_made_given_things_and_changed_and_the_log_says_by_whom() {
     assert_eq!(changed.status, 200, "{}", changed.text());
     assert_eq!(ask("iot:Publish", "$aws/things/bell/shadow/update").decision, Verdict::ImplicitDeny);
     // A policy of one's own.
-    for (method, path) in [("PUT", "people-operators/users/anna"), ("DELETE", "people-operators/users/anna")] {
+    for (method, path) in
+        [("PUT", "people-operators/targets/user/anna"), ("DELETE", "people-operators/targets/user/anna")]
+    {
         let answer = server.ask(method, &format!("/api/v1/policies/{path}"), None);
         assert_eq!(answer.status, 200, "{}", answer.text());
         let expected = if method == "PUT" { Verdict::Allowed } else { Verdict::ImplicitDeny };

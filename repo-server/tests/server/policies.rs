@@ -163,9 +163,10 @@ fn what_is_no_policy_and_what_is_not_there_is_refused_with_a_reason() {
     refused("GET", "/api/v1/policies/a%20b", None, 404, "policy's name");
     refused("GET", "/api/v1/policies/standard/versions/7", None, 404, "no version 7");
     refused("GET", "/api/v1/policies/standard/versions/01", None, 404, "no version of this number");
-    refused("PUT", "/api/v1/policies/standard/thing-groups/none", None, 404, "no such target: the group none");
-    refused("PUT", "/api/v1/policies/standard/certificates/x", None, 404, "certificate id");
-    refused("PUT", "/api/v1/policies/none/thing-groups/verified", None, 404, "there is no policy none");
+    refused("PUT", "/api/v1/policies/standard/targets/group/none", None, 404, "no such target: the group none");
+    refused("PUT", "/api/v1/policies/standard/targets/certificate/x", None, 404, "certificate id");
+    refused("PUT", "/api/v1/policies/standard/targets/lamp/x", None, 404, "not to a \"lamp\"");
+    refused("PUT", "/api/v1/policies/none/targets/group/verified", None, 404, "there is no policy none");
     refused("DELETE", "/api/v1/policies/standard", None, 409, "come into the fleet with");
     let ask =
         |body: Value, status: u16, reason: &str| refused("POST", TEST_AUTHORIZATION_PATH, Some(body), status, reason);
@@ -195,7 +196,7 @@ fn only_an_admin_changes_what_devices_may_do() {
     let version = json!({ "policyDocument": document("x") }).to_string();
     let versions = server.url(&policy_versions_path(&name("standard")));
     assert_eq!(send(agent().post(versions), &version).problem().status, 403);
-    let target = server.url("/api/v1/policies/standard/thing-groups/verified");
+    let target = server.url("/api/v1/policies/standard/targets/group/verified");
     assert_eq!(send(agent().put(&target), "").problem().status, 403);
     assert_eq!(Answer::of(agent().delete(&target).header("Authorization", &bearer).call()).problem().status, 403);
     assert_eq!(server.get(POLICIES_PATH, &[]).problem().status, 401);
@@ -214,7 +215,7 @@ fn another_process_sees_a_change_within_two_seconds() {
     furnish(&site, &server);
     server.ask("POST", POLICIES_PATH, Some(json!({ "policyName": "p", "policyDocument": document("x") })));
     assert_eq!(publishes(&other, "x"), Verdict::ImplicitDeny);
-    server.ask("PUT", "/api/v1/policies/p/thing-groups/kitchen", None);
+    server.ask("PUT", "/api/v1/policies/p/targets/group/kitchen", None);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while publishes(&other, "x") != Verdict::Allowed {
         assert!(std::time::Instant::now() < deadline, "it never saw the change");

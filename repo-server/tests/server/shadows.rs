@@ -255,7 +255,7 @@ fn amazons_own_client_works_for_a_device_with_its_certificate_and_for_no_other_t
     assert_eq!(get().status, 403, "it speaks for nothing");
     admin("PUT", &format!("/api/v1/things/lamp-1/principals/{id}"), json!({}));
     assert_eq!(get().status, 403, "no policy allows it");
-    admin("PUT", &format!("/api/v1/policies/standard/certificates/{id}"), json!({}));
+    admin("PUT", &format!("/api/v1/policies/standard/targets/certificate/{id}"), json!({}));
     assert_eq!(get().status, 404, "now it may ask, and there is none");
     let mut client = Command::new(python);
     client.arg("-c").arg(include_str!("shadows/data_plane.py")).arg(&server.bases[0]);

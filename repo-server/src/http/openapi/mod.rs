@@ -3,8 +3,8 @@
 mod page;
 
 use super::{
-    audit, broker_rights, certificates, groups, imports, packages, policies, provisioning, sessions, shadows, suites,
-    thing_types, things, tokens, users,
+    audit, broker_rights, certificates, groups, imports, packages, policies, policy_targets, provisioning, sessions,
+    shadows, suites, thing_types, things, tokens, users,
 };
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -64,15 +64,9 @@ use utoipa::{Modify, OpenApi};
         policies::show_version,
         policies::delete_version,
         policies::set_default_version,
-        policies::targets,
-        policies::attach_to_certificate,
-        policies::detach_from_certificate,
-        policies::attach_to_group,
-        policies::detach_from_group,
-        policies::attach_to_role,
-        policies::detach_from_role,
-        policies::attach_to_user,
-        policies::detach_from_user,
+        policy_targets::list,
+        policy_targets::attach,
+        policy_targets::detach,
         policies::test,
         broker_rights::user,
         broker_rights::superuser,
