@@ -79,7 +79,7 @@ fn statement() -> impl Strategy<Value = Value> {
         Just("${iot:Connection.Thing.Attributes[x]}"),
         Just("${aws:SourceIp}")
     ];
-    let resource = (
+    let odd = (
         prop_oneof![
             Just("topic/"),
             Just("topicfilter/"),
@@ -93,6 +93,11 @@ fn statement() -> impl Strategy<Value = Value> {
     )
         .prop_map(|(kind, parts)| format!("arn:aws:iot:r:1:{kind}{}", parts.concat()))
         .prop_filter("a resource", |it| it.parse_as_document());
+    // Wide licences and what is taken out of them, as policies have it.
+    let usual = prop_oneof![Just("*"), Just("a/*"), Just("a/b"), Just("b/*")].prop_flat_map(|name| {
+        prop_oneof![Just("topic"), Just("topicfilter")].prop_map(move |kind| format!("arn:aws:iot:r:1:{kind}/{name}"))
+    });
+    let resource = prop_oneof![odd, usual];
     let condition = prop_oneof![
         6 => Just(json!({})),
         1 => Just(json!({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}})),
