@@ -117,6 +117,7 @@ mod tests {
         let left =
             |now| message.sent(now, false, true, Vec::new()).properties.unwrap().message_expiry_interval.unwrap().get();
         assert_eq!((left(1000), left(1001), left(10_500)), (10, 10, 1));
+        assert_eq!(left(999), 10, "never more than there was");
         assert!(!message.is_expired(10_999) && message.is_expired(11_000));
     }
 }

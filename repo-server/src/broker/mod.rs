@@ -65,7 +65,7 @@ const MAX_CONNECTIONS: usize = 20_000;
 const MOST_PEOPLE: usize = 2048;
 /// File descriptors for everything else.
 const OTHER_DESCRIPTORS: u64 = 4096;
-/// How often connections and wills are looked through for those whose time is over.
+/// How often connections are looked through for those whose time is over.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what nobody needs any more is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
@@ -153,6 +153,8 @@ impl Broker {
         tasks.spawn(publish_all(core.clone(), waiting));
         tasks.spawn(attendance::note_all(registry, changes, is_alone));
         tasks.spawn(look_after(core.clone()));
+        let with_wills = core.clone();
+        tasks.spawn(async move { with_wills.publish_delayed_wills().await });
         // A whole fleet may stand behind one address, and others still find places.
         let most = most_connections();
         let places = Places::new(most, most / 4 * 3, metrics.connections("mqtt"));
@@ -208,8 +210,7 @@ async fn publish_all(core: Arc<Core>, mut waiting: mpsc::Receiver<Outgoing>) {
     }
 }
 
-/// Ends what must end: connections of certificates and people that no longer count, the delay of wills, and sessions whose time is
-/// over.
+/// Ends what must end: connections of certificates and people that no longer count, and sessions whose time is over.
 async fn look_after(core: Arc<Core>) {
     let (mut changes, mut people) = (core.certificates.changes(), core.people.generation());
     let (mut looks, mut sweeps) = (interval(LOOK_INTERVAL), interval(SWEEP_INTERVAL));
@@ -222,10 +223,7 @@ async fn look_after(core: Arc<Core>) {
                 Err(RecvError::Closed) => tokio::time::sleep(LOOK_INTERVAL).await,
             },
             Ok(()) = people.changed() => core.end_people(core.links.all()).await,
-            _ = looks.tick() => {
-                core.end_late();
-                core.publish_due_wills().await;
-            }
+            _ = looks.tick() => core.end_late(),
             _ = sweeps.tick() => core.sweep().await,
         }
     }

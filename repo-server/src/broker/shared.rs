@@ -69,11 +69,16 @@ impl Core {
         if message.publish.retain {
             self.retained.set(&message).await?;
         }
-        let subscribers = self.index.subscribers(message.topic(), Some(from));
-        let delivery = Delivery { message: Arc::new(message), subscribers };
+        let delivery = self.delivery(message, from);
         self.sessions.keep(std::slice::from_ref(&delivery)).await?;
         self.sessions.deliver(delivery);
         Ok(())
+    }
+
+    /// A client's message, and who gets it.
+    pub(super) fn delivery(&self, message: Message, from: &str) -> Delivery {
+        let subscribers = self.index.subscribers(message.topic(), Some(from));
+        Delivery { message: Arc::new(message), subscribers }
     }
 
     /// Ends connections whose certificates or tokens have ended.

@@ -7,6 +7,10 @@ use super::shared::Core;
 use super::wire::Will;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often they are looked through for those whose time has come.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Wills that wait for their time, by the clients that left them.
 #[derive(Default)]
@@ -57,9 +61,17 @@ impl Core {
         }
     }
 
-    pub(super) async fn publish_due_wills(&self) {
-        for (client, will) in self.wills.due(now()) {
-            self.publish_will(&client, will).await;
+    /// Publishes those whose delay is over, for ever.
+    pub(super) async fn publish_delayed_wills(&self) {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        loop {
+            looks.tick().await;
+            let due = self.wills.due(now());
+            // Together, so that many share one write to the disk.
+            futures_util::future::join_all(due.into_iter().map(async |(client, will)| {
+                self.publish_will(&client, will).await;
+            }))
+            .await;
         }
     }
 }

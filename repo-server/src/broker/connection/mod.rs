@@ -17,7 +17,7 @@ pub(super) use opening::open;
 use super::link::Link;
 use super::sessions::Client;
 use super::shared::Core;
-use super::wire::{Answer, Disconnect, DisconnectReasonCode, Packet};
+use super::wire::{Answer, Disconnect, DisconnectReasonCode, Packet, Publish};
 use aliases::Aliases;
 use keep_alive::{KeepAlive, Look};
 use std::pin::pin;
@@ -25,6 +25,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use wire_stream::{Broken, Turn, WireStream};
+
+/// Messages of a client that are dealt with together, if they have come together.
+const MOST_TOGETHER: usize = 32;
 
 /// What packets travel over: TLS, or a WebSocket over it.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -112,6 +115,24 @@ impl Connection {
         }
     }
 
+    /// With those that have come right behind it.
+    async fn take_publishes(&mut self, first: Box<Publish>) -> Result<(), End> {
+        let mut publishes = vec![*first];
+        let next = loop {
+            match self.wire.next_packet() {
+                Ok(Some(Packet::Publish(publish))) if publishes.len() < MOST_TOGETHER => publishes.push(*publish),
+                next => break next,
+            }
+        };
+        self.publish(publishes).await?;
+        // They are answered before anything else is done.
+        self.wire.push().await?;
+        match next? {
+            Some(packet) => Box::pin(self.take(packet)).await,
+            None => Ok(()),
+        }
+    }
+
     async fn take(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
             Packet::Ping => {
@@ -123,7 +144,7 @@ impl Connection {
                 Ok(())
             }
             // What these need is given back after them.
-            Packet::Publish(publish) => Box::pin(self.publish(publish)).await,
+            Packet::Publish(publish) => Box::pin(self.take_publishes(publish)).await,
             Packet::Subscribe(subscribe) => Box::pin(self.subscribe(subscribe)).await,
             Packet::Unsubscribe(unsubscribe) => Box::pin(self.unsubscribe(unsubscribe)).await,
             Packet::Disconnect(Disconnect { with_will, session_expiry }) => {

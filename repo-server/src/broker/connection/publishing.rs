@@ -4,11 +4,14 @@ use super::decisions::Denied;
 use super::{Connection, End};
 use crate::broker::link::Link;
 use crate::broker::message::{Message, OVERHEAD};
+use crate::broker::sessions::Delivery;
 use crate::broker::shared::Core;
+use crate::broker::store::StoreError;
 use crate::broker::topics;
 use crate::broker::wire::{Answer, DisconnectReasonCode, Publish, PublishAckReason, QoS};
 use crate::messaging::Sender;
 use fleet_protocol::policy::Action;
+use std::num::NonZeroU16;
 
 /// AWS: the longest payload, in bytes.
 pub(super) const LONGEST_PAYLOAD: usize = 128 << 10;
@@ -41,8 +44,23 @@ impl From<Denied> for Refused {
     }
 }
 
+/// Messages that were taken and are not yet kept, with the packet identifiers under which they came.
+type Taken = Vec<(Option<NonZeroU16>, Delivery)>;
+
 impl Connection {
-    pub(super) async fn publish(&mut self, mut publish: Box<Publish>) -> Result<(), End> {
+    /// What a client publishes without waiting for answers goes to the disk together.
+    pub(super) async fn publish(&mut self, publishes: Vec<Publish>) -> Result<(), End> {
+        let mut taken = Taken::with_capacity(publishes.len());
+        for publish in publishes {
+            if let Err(end) = self.publish_one(publish, &mut taken).await {
+                self.keep(&mut taken).await?;
+                return Err(end);
+            }
+        }
+        self.keep(&mut taken).await
+    }
+
+    async fn publish_one(&mut self, mut publish: Publish, taken: &mut Taken) -> Result<(), End> {
         self.core.metrics.mqtt_message("in");
         self.aliases.resolve(&mut publish).map_err(End::Told)?;
         if publish.qos == QoS::ExactlyOnce {
@@ -51,15 +69,40 @@ impl Connection {
             return Err(End::Told(DisconnectReasonCode::QosNotSupported));
         }
         let packet_id = publish.packet_id;
-        let message = Message::new(self.core.ids.next(), *publish);
-        let answer = match self.core.take(&self.link, &message).await {
-            Ok(()) => self.core.pass_on(&self.link, message).await,
+        let message = Message::new(self.core.ids.next(), publish);
+        let outcome = match self.core.take(&self.link, &message).await {
+            Ok(()) if !message.publish.retain && !topics::is_reserved(message.topic()) => {
+                taken.push((packet_id, self.core.delivery(message, self.link.client_id())));
+                return Ok(());
+            }
+            // In the order in which they came.
+            Ok(()) => {
+                self.keep(taken).await?;
+                self.core.pass_on(&self.link, message).await
+            }
             Err(refused) => {
+                self.keep(taken).await?;
                 self.core.refuse(&self.link, Action::Publish, message.topic(), &refused.denied);
                 Err(refused)
             }
         };
-        match (packet_id, answer) {
+        self.answer(packet_id, outcome)
+    }
+
+    async fn keep(&mut self, taken: &mut Taken) -> Result<(), End> {
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let (packet_ids, deliveries): (Vec<_>, Vec<_>) = std::mem::take(taken).into_iter().unzip();
+        if let Err(error) = self.core.sessions.keep(&deliveries).await {
+            return packet_ids.into_iter().try_for_each(|id| self.answer(id, Err(not_kept(&self.link, &error))));
+        }
+        deliveries.into_iter().for_each(|delivery| self.core.sessions.deliver(delivery));
+        packet_ids.into_iter().try_for_each(|packet_id| self.answer(packet_id, Ok(())))
+    }
+
+    fn answer(&mut self, packet_id: Option<NonZeroU16>, outcome: Result<(), Refused>) -> Result<(), End> {
+        match (packet_id, outcome) {
             (None, Ok(())) => {}
             (Some(packet_id), Ok(())) => {
                 let reason = PublishAckReason::Success;
@@ -74,6 +117,11 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn not_kept(link: &Link, error: &StoreError) -> Refused {
+    tracing::error!(%error, client = link.client_id(), "a message could not be kept and is not acknowledged");
+    Refused::new("failed", PublishAckReason::UnspecifiedError, error)
 }
 
 impl Core {
@@ -107,10 +155,7 @@ impl Core {
             }
             return served;
         }
-        self.publish(message, link.client_id()).await.map_err(|error| {
-            tracing::error!(%error, client = link.client_id(), "a message could not be kept and is not acknowledged");
-            Refused::new("failed", PublishAckReason::UnspecifiedError, error)
-        })
+        self.publish(message, link.client_id()).await.map_err(|error| not_kept(link, &error))
     }
 
     /// A message on a reserved topic is a request to the server, and its answer goes to whom it concerns.

@@ -85,20 +85,20 @@ impl WireStream {
     }
 
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Broken>> {
+        // What has come is dealt with first, so that what it brings about is written together.
+        if !self.is_full()
+            && let Some(packet) = self.next_packet()?
+        {
+            return Poll::Ready(Ok(Turn::Packet(packet)));
+        }
         if let Poll::Ready(done) = self.poll_write(context)?
             && done
         {
             return Poll::Ready(Ok(Turn::Written));
         }
         while !self.is_full() {
-            if !self.incoming.is_empty() {
-                let packet = self.codec.decode(&mut self.incoming).map_err(|Malformed(why)| Broken::Malformed(why))?;
-                if let Some(packet) = packet {
-                    if self.incoming.is_empty() {
-                        self.incoming = BytesMut::new();
-                    }
-                    return Poll::Ready(Ok(Turn::Packet(packet)));
-                }
+            if let Some(packet) = self.next_packet()? {
+                return Poll::Ready(Ok(Turn::Packet(packet)));
             }
             let mut piece = [MaybeUninit::uninit(); PIECE];
             let mut piece = ReadBuf::uninit(&mut piece);
@@ -109,6 +109,27 @@ impl WireStream {
             self.incoming.extend_from_slice(piece.filled());
         }
         Poll::Pending
+    }
+
+    /// One that has come already.
+    pub(super) fn next_packet(&mut self) -> Result<Option<Packet>, Broken> {
+        if self.incoming.is_empty() {
+            return Ok(None);
+        }
+        let packet = self.codec.decode(&mut self.incoming).map_err(|Malformed(why)| Broken::Malformed(why))?;
+        if self.incoming.is_empty() {
+            self.incoming = BytesMut::new();
+        }
+        Ok(packet)
+    }
+
+    /// Writes what the stream takes at once.
+    pub(super) async fn push(&mut self) -> Result<(), Broken> {
+        std::future::poll_fn(|context| match self.poll_write(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
     }
 
     /// Ready when nothing is left: true if there was something.

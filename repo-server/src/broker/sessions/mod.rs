@@ -99,7 +99,7 @@ impl Sessions {
     /// A client has connected. Whoever has its id is told to go, and what its session has not acknowledged is the first
     /// that it gets.
     pub(super) async fn connect(&self, id: &str, link: &Arc<Link>, wanted: Wanted) -> Result<Seat, StoreError> {
-        let (forgetting, noting) = (self.store.turn().await?, self.store.turn().await?);
+        let (forgetting, noting) = self.store.two_turns().await?;
         let (seat, forgotten) = {
             let mut clients = self.clients();
             let client = match clients.get(id) {

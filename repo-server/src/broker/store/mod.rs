@@ -129,6 +129,13 @@ impl Store {
         Ok(Turn(self.tasks.reserve().await.map_err(|_| ended())?))
     }
 
+    /// The same for two things together: whoever held one place while waiting for another would keep others from both.
+    pub(super) async fn two_turns(&self) -> Result<(Turn<'_>, Turn<'_>), StoreError> {
+        let mut permits = self.tasks.reserve_many(2).await.map_err(|_| ended())?;
+        let mut turn = || permits.next().map(Turn).ok_or_else(ended);
+        Ok((turn()?, turn()?))
+    }
+
     /// Returns when the sessions' copies are on the disk.
     pub(super) async fn messages(&self, messages: Vec<(Arc<Message>, Vec<Copy>)>) -> Result<(), StoreError> {
         let mut writing = Vec::with_capacity(messages.len());
