@@ -1,8 +1,7 @@
 //! Who is at the other end: a device, by a certificate of the fleet CA that the registry knows and the things that it speaks
 //! for; or a person, by a token.
 
-use super::shared::Core;
-use crate::certificates::{CertificatesError, ClientCertificate, NotValid, Standing};
+use crate::certificates::{Certificates, CertificatesError, ClientCertificate, NotValid, Standing};
 use crate::messaging::Principal;
 use crate::people::{Person, PersonSubject};
 use crate::policies::Subject;
@@ -90,6 +89,19 @@ impl Identity {
 }
 
 impl Device {
+    /// Who shows this certificate, which the fleet CA signed.
+    pub(super) async fn of(shown: Arc<ClientCertificate>, certificates: &Certificates) -> Result<Self, NotIdentified> {
+        let common_name = shown.common_name.clone().filter(|name| is_common_name(name));
+        let Some(common_name) = common_name else { return Err(NotIdentified::CommonName(shown.id.clone())) };
+        let (is_claim, is_new) = match certificates.standing(&shown, Timestamp::now()).await?? {
+            Standing::Unregistered => return Err(NotIdentified::Unregistered(shown.id.clone())),
+            Standing::Claim(_) => (true, false),
+            Standing::Device { has_been_used } => (false, !has_been_used),
+        };
+        let things = certificates.things(&shown.id).await?;
+        Ok(Self { shown, common_name, things, is_claim, is_new })
+    }
+
     pub(super) fn certificate(&self) -> &CertificateId {
         &self.shown.id
     }
@@ -111,27 +123,6 @@ pub(super) enum NotIdentified {
     NotValid(#[from] NotValid),
     #[error(transparent)]
     Failed(#[from] CertificatesError),
-}
-
-impl Core {
-    /// Who shows this certificate, which the fleet CA signed.
-    pub(super) async fn identify(&self, shown: Arc<ClientCertificate>) -> Result<Device, NotIdentified> {
-        let common_name = shown.common_name.clone().filter(|name| is_common_name(name));
-        let Some(common_name) = common_name else { return Err(NotIdentified::CommonName(shown.id.clone())) };
-        let (is_claim, is_new) = match self.certificates.standing(&shown, Timestamp::now()).await?? {
-            Standing::Unregistered => return Err(NotIdentified::Unregistered(shown.id.clone())),
-            Standing::Claim(_) => (true, false),
-            Standing::Device { has_been_used } => (false, !has_been_used),
-        };
-        let things = self.certificates.things(&shown.id).await?;
-        Ok(Device { shown, common_name, things, is_claim, is_new })
-    }
-
-    /// Whether a thing has this name.
-    pub(super) async fn is_thing(&self, name: &str) -> Result<bool, sqlx::Error> {
-        let found = sqlx::query("SELECT 1 FROM things WHERE name = $1").bind(name.to_owned());
-        Ok(found.fetch_optional(&self.database).await?.is_some())
-    }
 }
 
 /// It may be a client id: at most 128 bytes.

@@ -1,7 +1,11 @@
-//! Numbers for messages and connections.
+//! Numbers for messages and connections, and names of clients.
 
 use super::now;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+/// A client id, shared by all who name the client.
+pub(super) type ClientId = Arc<str>;
 
 /// The time in milliseconds, and never the same twice, also after a restart.
 pub(super) struct Ids(AtomicI64);

@@ -1,6 +1,7 @@
 //! Who subscribed to what.
 
-use super::sessions::{Client, ClientId};
+use super::client::Client;
+use super::ids::ClientId;
 use super::topics;
 use super::wire::Subscription;
 use std::collections::HashMap;

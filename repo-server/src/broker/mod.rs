@@ -8,6 +8,7 @@
 
 mod admission;
 mod attendance;
+mod client;
 mod connection;
 mod front;
 mod handshakes;

@@ -10,7 +10,7 @@ use super::retained::Retained;
 use super::sessions::{Delivery, Sessions};
 use super::store::{Store, StoreError};
 use super::wills::Wills;
-use super::wire::{DisconnectReasonCode, PublishProperties, QoS};
+use super::wire::{DisconnectReasonCode, PublishProperties, QoS, Will};
 use crate::certificates::{Certificates, Standing};
 use crate::messaging::{Audience, Outgoing, Violations};
 use crate::metrics::Metrics;
@@ -20,6 +20,10 @@ use crate::policies::Policies;
 use jiff::Timestamp;
 use sqlx::AnyPool;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often wills are looked through for those whose time has come.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What everything in the broker works with.
 pub(super) struct Core {
@@ -143,5 +147,33 @@ impl Core {
         }
         self.retained.sweep(now);
         self.store.sweep(now).await;
+    }
+
+    /// Its topic was looked at when the client connected.
+    pub(super) async fn publish_will(&self, client: &str, will: Will) {
+        let message = Message::new(self.ids.next(), will.publish);
+        if let Err(error) = self.publish(message, client).await {
+            tracing::error!(%error, client, "a will was not published");
+        }
+    }
+
+    /// Publishes those whose delay is over, for ever.
+    pub(super) async fn publish_delayed_wills(&self) {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        loop {
+            looks.tick().await;
+            let due = self.wills.due(now());
+            // Together, so that many share one write to the disk.
+            futures_util::future::join_all(due.into_iter().map(async |(client, will)| {
+                self.publish_will(&client, will).await;
+            }))
+            .await;
+        }
+    }
+
+    /// Whether a thing has this name.
+    pub(super) async fn is_thing(&self, name: &str) -> Result<bool, sqlx::Error> {
+        let found = sqlx::query("SELECT 1 FROM things WHERE name = $1").bind(name.to_owned());
+        Ok(found.fetch_optional(&self.database).await?.is_some())
     }
 }

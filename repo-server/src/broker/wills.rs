@@ -1,16 +1,9 @@
 //! Wills: what a client has the server publish when its connection breaks, at once or after a delay.
 
-use super::message::Message;
-use super::now;
-use super::sessions::ClientId;
-use super::shared::Core;
+use super::ids::ClientId;
 use super::wire::Will;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// How often they are looked through for those whose time has come.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Wills that wait for their time, by the clients that left them.
 #[derive(Default)]
@@ -49,30 +42,6 @@ impl Wills {
     fn lock(&self) -> MutexGuard<'_, HashMap<ClientId, Waiting>> {
         // A map is whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Core {
-    /// Its topic was looked at when the client connected.
-    pub(super) async fn publish_will(&self, client: &str, will: Will) {
-        let message = Message::new(self.ids.next(), will.publish);
-        if let Err(error) = self.publish(message, client).await {
-            tracing::error!(%error, client, "a will was not published");
-        }
-    }
-
-    /// Publishes those whose delay is over, for ever.
-    pub(super) async fn publish_delayed_wills(&self) {
-        let mut looks = tokio::time::interval(LOOK_INTERVAL);
-        loop {
-            looks.tick().await;
-            let due = self.wills.due(now());
-            // Together, so that many share one write to the disk.
-            futures_util::future::join_all(due.into_iter().map(async |(client, will)| {
-                self.publish_will(&client, will).await;
-            }))
-            .await;
-        }
     }
 }
 

@@ -1,15 +1,12 @@
 //! The end of a connection.
 
+use super::wire_stream::FAREWELL_TIME;
 use super::{Connection, End};
 use crate::broker::link::Admitted;
 use crate::broker::now;
 use crate::broker::presence::disconnect_reason;
 use crate::broker::wire::Answer;
-use std::time::Duration;
 use tokio::time::timeout;
-
-/// For a client to be told why it is disconnected.
-pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
 impl Connection {
     pub(super) async fn leave(&mut self, end: End) {

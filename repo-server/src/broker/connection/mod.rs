@@ -14,8 +14,8 @@ mod wire_stream;
 
 pub(super) use opening::open;
 
+use super::client::Client;
 use super::link::Link;
-use super::sessions::Client;
 use super::shared::Core;
 use super::wire::{Answer, Disconnect, DisconnectReasonCode, Packet, Publish};
 use aliases::Aliases;

@@ -2,12 +2,11 @@
 
 use super::decisions::Denied;
 use super::keep_alive::{KeepAlive, imposed};
-use super::leaving::FAREWELL_TIME;
 use super::publishing::LONGEST_PAYLOAD;
-use super::wire_stream::{Broken, Turn, WireStream};
+use super::wire_stream::{Broken, FAREWELL_TIME, Turn, WireStream};
 use super::{Connection, Transport, aliases};
 use crate::broker::admission::{Refusal, check_client_id};
-use crate::broker::identity::{Asking, Identity};
+use crate::broker::identity::{Asking, Device, Identity};
 use crate::broker::link::{Admitted, Link};
 use crate::broker::sessions::{Seat, Wanted};
 use crate::broker::shared::Core;
@@ -208,7 +207,7 @@ impl Core {
     async fn admit(&self, connect: &Connect, link: &Link, version5: bool) -> Result<Admitted, NotAdmitted> {
         let unanswered = |what, why: &dyn std::fmt::Display| NotAdmitted { code: None, denied: Denied::new(what, why) };
         let Some(shown) = link.shown.clone() else { return self.admit_person(connect, link, version5).await };
-        let identity = self.identify(shown).await.map_err(|why| unanswered("certificate", &why))?;
+        let identity = Device::of(shown, &self.certificates).await.map_err(|why| unanswered("certificate", &why))?;
         if connect.wants_method {
             let code = ConnectAckReason::BadAuthenticationMethod;
             return Err(NotAdmitted::new("method", code, "there is no authentication but by certificates"));

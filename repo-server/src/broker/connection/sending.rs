@@ -1,9 +1,9 @@
 //! What waits for the client goes to it.
 
 use super::{Connection, End};
+use crate::broker::client::Item;
 use crate::broker::message::Message;
 use crate::broker::now;
-use crate::broker::sessions::Item;
 use crate::broker::wire::{Answer, DisconnectReasonCode};
 use fleet_protocol::policy::Action;
 

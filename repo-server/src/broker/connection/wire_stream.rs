@@ -8,12 +8,15 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 /// What is read at once.
 const PIECE: usize = 8 << 10;
 /// With so much to write, nothing more is read or made ready.
 const FULL: usize = 64 << 10;
+/// For a client to be told why it is disconnected.
+pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(2);
 
 pub(super) struct WireStream {
     stream: StallGuard<Box<dyn Transport>>,

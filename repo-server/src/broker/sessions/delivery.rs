@@ -1,8 +1,8 @@
 //! Messages to all who subscribed.
 
-use super::client::Handed;
-use super::queue::{Body, Item};
-use super::{ClientId, Copy, Message, Sessions, StoreError};
+use super::{Copy, Message, Sessions, StoreError};
+use crate::broker::client::{Body, Handed, Item};
+use crate::broker::ids::ClientId;
 use crate::broker::index::Subscriber;
 use std::sync::Arc;
 

@@ -7,14 +7,12 @@
 //! Locks are taken in this order: all clients, one client, the index. What is written about a client's session is given to
 //! the store under the client's lock, so that the disk sees it in the order in which it was decided.
 
-mod client;
 mod delivery;
-mod queue;
 
-pub(super) use client::{Client, ClientId};
 pub(super) use delivery::Delivery;
-pub(super) use queue::{Item, Next};
 
+use super::client::{Body, Client, Handed, Item, KeptState, MOST_PENDING, Next, NotSubscribed, State};
+use super::ids::ClientId;
 use super::index::Index;
 use super::link::Link;
 use super::message::Message;
@@ -23,7 +21,6 @@ use super::retained::Retained;
 use super::store::{Copy, Kept, KeptSession, Store, StoreError, Write};
 use super::wire::{RetainHandling, Subscription};
 use crate::metrics::Metrics;
-use client::{Handed, KeptState, NotSubscribed, State};
 use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -276,13 +273,8 @@ impl Sessions {
                     copies.retain(|(message, _)| message.id != oldest);
                 }
             }
-            let item = Item {
-                body: queue::Body::Here(message),
-                at_least_once,
-                retain: true,
-                identifiers,
-                costs_nothing: true,
-            };
+            let item =
+                Item { body: Body::Here(message), at_least_once, retain: true, identifiers, costs_nothing: true };
             if state.hand_over(item) == Handed::TooMuch {
                 break;
             }
@@ -348,7 +340,6 @@ impl Sessions {
 
     fn note_full(&self, client: &str) {
         self.metrics.mqtt_dropped("session-full");
-        let most = client::MOST_PENDING;
-        tracing::warn!(client, "dropped a session's oldest message: it has {most} already");
+        tracing::warn!(client, "dropped a session's oldest message: it has {MOST_PENDING} already");
     }
 }

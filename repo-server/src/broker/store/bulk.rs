@@ -1,9 +1,9 @@
 //! Messages, their copies and their acknowledgements, many to a statement: one message may go to a whole fleet.
 
 use super::Copy;
-use super::write::{json, payload, properties};
+use super::columns::{json, payload, properties};
+use crate::broker::ids::ClientId;
 use crate::broker::message::Message;
-use crate::broker::sessions::ClientId;
 use sqlx::AnyConnection;
 use std::fmt::Write as _;
 use std::sync::LazyLock;

@@ -2,13 +2,14 @@
 //! is one transaction, so that many messages share one write to the disk.
 
 mod bulk;
+mod columns;
 mod read;
 mod write;
 
 pub(super) use read::read;
 
+use super::ids::ClientId;
 use super::message::Message;
-use super::sessions::ClientId;
 use super::wire::Subscription;
 use sqlx::AnyPool;
 use std::num::NonZeroU32;

@@ -1,8 +1,8 @@
 //! What is read: everything when the server begins, and a session's messages when its client is there.
 
 use super::{Copy, Kept, KeptSession, StoreError};
+use crate::broker::ids::ClientId;
 use crate::broker::message::Message;
-use crate::broker::sessions::ClientId;
 use crate::broker::wire::QoS;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

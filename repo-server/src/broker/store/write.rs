@@ -1,10 +1,9 @@
 //! What is written, statement by statement.
 
 use super::bulk::Bulk;
+use super::columns::{json, payload, properties};
 use super::{KeptSession, StoreError, Write};
 use crate::broker::message::Message;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 
 pub(super) async fn transact(database: &AnyPool, writes: &[&Write]) -> Result<(), StoreError> {
@@ -110,16 +109,4 @@ async fn sweep(connection: &mut AnyConnection, now: i64) -> Result<(), sqlx::Err
         sqlx::query(statement).bind(now).execute(&mut *connection).await?;
     }
     Ok(())
-}
-
-pub(super) fn payload(message: &Message) -> String {
-    STANDARD.encode(&message.publish.payload)
-}
-
-pub(super) fn properties(message: &Message) -> Result<String, sqlx::Error> {
-    json(&message.publish.properties.clone().unwrap_or_default())
-}
-
-pub(super) fn json(value: &impl serde::Serialize) -> Result<String, sqlx::Error> {
-    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }

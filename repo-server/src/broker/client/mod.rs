@@ -1,10 +1,15 @@
 //! One client: its subscriptions, what waits for it, and what it has not acknowledged. No database, no clock, no socket.
 
-use super::queue::{Body, Item, Next, Queue};
-use crate::broker::link::Link;
-use crate::broker::message::Message;
-use crate::broker::store::{Copy, KeptSession};
-use crate::broker::wire::{DisconnectReasonCode, Subscription};
+mod queue;
+
+pub(super) use queue::{Body, Item, Next};
+
+use super::ids::ClientId;
+use super::link::Link;
+use super::message::Message;
+use super::store::{Copy, KeptSession};
+use super::wire::{DisconnectReasonCode, Subscription};
+use queue::Queue;
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,22 +21,19 @@ pub(super) const MOST_PENDING: usize = 1000;
 /// Bytes that may wait for a client that takes them too slowly.
 const MOST_BACKLOG: usize = 8 << 20;
 
-/// A client id, shared by all who name the client.
-pub(in crate::broker) type ClientId = Arc<str>;
-
 /// A client that is connected, or whose session is kept.
-pub(in crate::broker) struct Client {
-    pub(in crate::broker) id: ClientId,
+pub(super) struct Client {
+    pub(super) id: ClientId,
     state: Mutex<State>,
 }
 
 impl Client {
-    pub(in crate::broker) fn new(id: &str) -> Arc<Self> {
+    pub(super) fn new(id: &str) -> Arc<Self> {
         Arc::new(Self { id: id.into(), state: Mutex::default() })
     }
 
     /// Whether something waits that this connection may send now.
-    pub(in crate::broker) fn has_mail(&self, number: i64) -> bool {
+    pub(super) fn has_mail(&self, number: i64) -> bool {
         self.state().seated(number).is_some_and(|seated| seated.queue.has_next(seated.is_full()))
     }
 
@@ -284,5 +286,4 @@ impl Item {
 }
 
 #[cfg(test)]
-#[path = "client_tests.rs"]
 mod tests;

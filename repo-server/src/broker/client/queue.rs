@@ -19,7 +19,7 @@ pub(in crate::broker) struct Item {
     pub(in crate::broker) retain: bool,
     pub(in crate::broker) identifiers: Vec<NonZeroU32>,
     /// It waits for as long as the server keeps it anyway.
-    pub(super) costs_nothing: bool,
+    pub(in crate::broker) costs_nothing: bool,
 }
 
 #[derive(Debug, Clone)]
