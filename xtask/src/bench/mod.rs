@@ -71,7 +71,7 @@ impl Bench {
 pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
     install_missing(&NEEDED).context("could not install the peers")?;
     println!("building the release binaries …");
-    let tools = Tools { target: release_binaries()? };
+    let tools = Tools { target: release_binaries(only)? };
     if let Some(bench) = only {
         let machine = report::machine()?;
         println!("\n{machine}");
@@ -97,16 +97,17 @@ pub(crate) fn bench(only: Option<Bench>) -> Result<()> {
     Ok(())
 }
 
-/// What users get is what is measured.
-fn release_binaries() -> Result<PathBuf> {
-    run(cargo().args([
-        "build",
-        "--release",
-        "--quiet",
-        "--package=cli",
-        "--package=repo-server",
-        "--package=fleet-load",
-    ]))?;
-    run(cargo().args(["build", "--profile=device", "--quiet", "--package=updater", "--no-default-features"]))?;
+/// What users get is what is measured: all of it, or what this benchmark needs.
+fn release_binaries(only: Option<Bench>) -> Result<PathBuf> {
+    let is_needed_by = |bench| only.is_none_or(|only| only == bench);
+    let mut release = cargo();
+    release.args(["build", "--release", "--quiet", "--package=cli", "--package=repo-server"]);
+    if is_needed_by(Bench::Broker) {
+        release.arg("--package=fleet-load");
+    }
+    run(&mut release)?;
+    if is_needed_by(Bench::Device) {
+        run(cargo().args(["build", "--profile=device", "--quiet", "--package=updater", "--no-default-features"]))?;
+    }
     fixture::target_folder()
 }
