@@ -226,7 +226,9 @@ fn a_person_and_the_installed_version_have_their_say() {
     assert_eq!(device.state(), "committed");
 
     device.shell("touch /root/busy && rm /root/reached").success();
-    server.publish(&waits(Source::hi().bumped("0.3.0")).with_lines("scripts/postinst", REACHED).build(&key));
+    // On its way as long as nobody says a word.
+    let until_asked = format!("{REACHED}until test -e /var/lib/debfleet/wish; do sleep 0.1; done\n");
+    server.publish(&waits(Source::hi().bumped("0.3.0")).with_lines("scripts/postinst", &until_asked).build(&key));
     device.shell("debfleet-updater install hi").fails(5, "hi says not now");
     assert_eq!(device.state(), "postponed");
 

@@ -53,13 +53,23 @@ pub(crate) fn is_at_rest(config: &Config) -> bool {
     }
 }
 
+/// Whether a trial that is under way, or that the installation leads to, will hear a wish.
+fn is_heard(wish: Wish, state: &State) -> bool {
+    match state {
+        State::Probation { .. } | State::Rebooting { .. } => true,
+        // What is not installed yet can be unwanted already, and not yet be taken as it is.
+        State::Installing { .. } => wish == Wish::RollBack,
+        _ => false,
+    }
+}
+
 /// Tells whoever tries a version what a person wishes, and waits until the trial has ended. Gives false if there is no
-/// trial under way.
+/// trial under way that hears it.
 pub(crate) fn wish(config: &Config, wish: Wish) -> Result<bool> {
     const LONGEST: Duration = Duration::from_secs(900);
     const PAUSE: Duration = Duration::from_millis(200);
     let places = Places::of(config);
-    if !matches!(state(config)?, State::Probation { .. } | State::Rebooting { .. }) {
+    if !is_heard(wish, &state(config)?) {
         return Ok(false);
     }
     places.make_wish(wish)?;
