@@ -16,6 +16,8 @@ pub(super) struct Message {
 pub(super) struct Mirror {
     prefix: String,
     held: Held,
+    /// Of the newest message that was heard over this connection.
+    version: i64,
     /// An interval has passed and no answer has come.
     unanswered: bool,
 }
@@ -49,7 +51,12 @@ const NOT_FOUND: i64 = 404;
 
 impl Mirror {
     pub(super) fn new(thing: &ThingName, name: &ShadowName) -> Self {
-        Self { prefix: format!("$aws/things/{thing}/shadow/name/{name}"), held: Held::Unknown, unanswered: false }
+        Self {
+            prefix: format!("$aws/things/{thing}/shadow/name/{name}"),
+            held: Held::Unknown,
+            version: 0,
+            unanswered: false,
+        }
     }
 
     /// The topics that answers and wishes come on.
@@ -61,6 +68,11 @@ impl Mirror {
 
     /// A new connection: what the server holds may be anything.
     pub(super) fn ask(&mut self) -> Message {
+        self.version = 0;
+        self.question()
+    }
+
+    fn question(&mut self) -> Message {
         (self.held, self.unanswered) = (Held::Unknown, false);
         Message { topic: format!("{}/get", self.prefix), payload: "{}".to_owned() }
     }
@@ -70,7 +82,7 @@ impl Mirror {
     pub(super) fn ask_again(&mut self) -> Option<Message> {
         match self.held {
             Held::Known(_) | Held::Refused => None,
-            Held::Unknown | Held::Changing(_) if self.unanswered => Some(self.ask()),
+            Held::Unknown | Held::Changing(_) if self.unanswered => Some(self.question()),
             Held::Unknown | Held::Changing(_) => {
                 self.unanswered = true;
                 None
@@ -93,6 +105,13 @@ impl Mirror {
         let rest = topic.strip_prefix(&self.prefix)?.strip_prefix('/')?;
         let message: Value = serde_json::from_slice(payload).unwrap_or_default();
         let object = |pointer: &str| message.pointer(pointer).and_then(Value::as_object).cloned();
+        // What was wished before must not come back when an answer is overtaken.
+        if let Some(version) = message.get("version").and_then(Value::as_i64) {
+            if version < self.version {
+                return Some(Heard::Nothing);
+            }
+            self.version = version;
+        }
         Some(match rest {
             "get/accepted" => {
                 self.held = Held::Known(object("/state/reported").unwrap_or_default());
@@ -184,6 +203,20 @@ mod tests {
         mirror.report(&map(json!({"a": 1})));
         hear(&mut mirror, "update/rejected", json!({"code": 413}));
         assert_eq!([mirror.ask_again(), mirror.ask_again()], [None, None]);
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_passed_over_until_the_next_connection() {
+        let mut mirror = mirror();
+        mirror.ask();
+        let delta = |version: i64, wish: i64| json!({"version": version, "state": {"update": wish}});
+        assert_eq!(hear(&mut mirror, "update/delta", delta(7, 2)), Some(Heard::Wanted(map(json!({"update": 2})))));
+        let late = json!({"version": 6, "state": {"delta": {"update": 1}}});
+        assert_eq!(hear(&mut mirror, "get/accepted", late), Some(Heard::Nothing));
+        assert_eq!(hear(&mut mirror, "update/delta", delta(5, 0)), Some(Heard::Nothing));
+        // It may have been deleted meanwhile, and begin anew.
+        mirror.ask();
+        assert_eq!(hear(&mut mirror, "update/delta", delta(1, 3)), Some(Heard::Wanted(map(json!({"update": 3})))));
     }
 
     #[test]

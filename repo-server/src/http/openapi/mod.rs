@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fleet_protocol::openapi::{ShadowName, ThingName};
+use fleet_protocol::policies::TargetKind;
 use fleet_protocol::publishing::{PROBLEM_MEDIA_TYPE, Problem};
 use fleet_protocol::shadow::Rejected;
 use std::sync::LazyLock;
@@ -126,7 +127,7 @@ use utoipa::{Modify, OpenApi};
         document,
         read,
     ),
-    components(schemas(Problem, Rejected, ShadowName, ThingName)),
+    components(schemas(Problem, Rejected, ShadowName, TargetKind, ThingName)),
     tags(
         (name = "suites", description = "Which suites there are, and who may read them"),
         (name = "packages", description = "What suites hold"),

@@ -128,10 +128,9 @@ fn over_mosquitto_devices_talk_and_their_shadows_answer() {
     let came = watching.next();
     let came: Value =
         serde_json::from_str(came.strip_prefix("0 1 $aws/events/presence/connected/lamp-1 ").unwrap()).unwrap();
-    assert_eq!(
-        (&came["clientId"], &came["ipAddress"], &came["principalIdentifier"]),
-        (&"lamp-1".into(), &"127.0.0.1".into(), &lamp.id.as_str().into())
-    );
+    assert_eq!((&came["clientId"], &came["principalIdentifier"]), (&"lamp-1".into(), &lamp.id.as_str().into()));
+    // Which one localhost is differs.
+    assert!(came["ipAddress"].as_str().unwrap().parse::<std::net::IpAddr>().unwrap().is_loopback(), "{came}");
     assert_eq!(server.finds("connectivity.connected:true"), ["lamp-1"]);
 
     let answer = server.change_shadow("lamp-1", r#"{"state":{"desired":{"on":true}}}"#);
@@ -238,7 +237,7 @@ fn mosquitto_refuses_a_revoked_certificate_and_follows_policies() {
     assert_eq!(server.publishes(&neighbour, "sensor/device/lamp-2"), 0);
 
     let bearer = format!("Bearer {}", server.token);
-    let attached = server.url(&format!("/api/v1/policies/fleet/certificates/{}", neighbour.id));
+    let attached = server.url(&format!("/api/v1/policies/fleet/targets/certificate/{}", neighbour.id));
     let answer = Answer::of(agent().delete(&attached).header("Authorization", &bearer).call());
     assert_eq!(answer.status, 200, "{}", answer.text());
     until("without a policy there are no rights", || {
