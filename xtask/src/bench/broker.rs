@@ -226,7 +226,8 @@ impl Mosquitto {
 
     fn start(&self) -> Result<Running> {
         let mut command = with_all_descriptors(Path::new("mosquitto"));
-        command.arg("-c").arg(&self.file).stdin(Stdio::null()).stdout(Stdio::null());
+        // It has a line for each client that goes without a word.
+        command.arg("-c").arg(&self.file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let running = Running(command.spawn().context("could not start mosquitto")?);
         let end = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
