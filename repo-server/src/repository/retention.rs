@@ -24,7 +24,7 @@ pub(super) struct Held {
 
 /// Those that go: what is beyond the newest versions of the same name and architecture that are kept, and what is older
 /// than it is kept. The newest version always stays.
-fn expired(held: Vec<Held>, retention: Retention, now: Timestamp) -> Vec<Arc<str>> {
+fn expired(held: Vec<Held>, retention: Retention, now: Timestamp) -> Vec<Held> {
     let mut packages: BTreeMap<(String, String), Vec<Held>> = BTreeMap::new();
     for package in held {
         packages.entry((package.name.clone(), package.architecture.clone())).or_default().push(package);
@@ -34,12 +34,12 @@ fn expired(held: Vec<Held>, retention: Retention, now: Timestamp) -> Vec<Arc<str
     let mut gone = Vec::new();
     for mut versions in packages.into_values() {
         versions.sort_by(|a, b| b.version.cmp(&a.version));
-        for (rank, package) in (0u32..).zip(&versions).skip(1) {
+        for (rank, package) in (0u32..).zip(versions).skip(1) {
             let is_surplus = retention.versions > 0 && rank >= retention.versions;
             let is_old =
                 oldest.as_ref().is_some_and(|oldest| oldest.as_ref().is_ok_and(|oldest| package.added_at < *oldest));
             if is_surplus || is_old {
-                gone.push(package.sha256.clone());
+                gone.push(package);
             }
         }
     }
@@ -60,16 +60,21 @@ impl Repository {
         Ok(self.store.set_retention(suite, retention).await?)
     }
 
-    /// Withdraws what a suite does not keep; gives how many packages went.
+    /// Withdraws what a suite does not keep and no device has installed; gives how many packages went.
     pub(crate) async fn withdraw_expired(self: &Arc<Self>, suite: &SuiteName) -> Result<usize, PublishError> {
         let retention = self.retention(suite).await?;
         if retention.is_unlimited() {
             return Ok(0);
         }
-        let gone = expired(self.store.held(suite).await?, retention, (self.clock)());
-        let (count, changes) =
-            (gone.len(), gone.into_iter().map(|package| Change::Remove { package }).collect::<Vec<_>>());
+        let mut gone = expired(self.store.held(suite).await?, retention, (self.clock)());
+        if !gone.is_empty() {
+            let names = gone.iter().map(|package| package.name.clone()).collect();
+            let installed = self.store.installed(names).await?;
+            gone.retain(|package| !installed.has(&package.name, &package.version));
+        }
+        let count = gone.len();
         if count > 0 {
+            let changes = gone.into_iter().map(|package| Change::Remove { package: package.sha256 }).collect();
             self.submit(suite, changes).await?;
             tracing::info!(%suite, count, "withdrew packages that the suite does not keep");
         }
@@ -131,8 +136,8 @@ mod tests {
             held("a", "2", 1),
             held("b", "1", 99),
         ];
-        let mut gone: Vec<String> =
-            expired(suite, Retention { versions, days }, now()).iter().map(ToString::to_string).collect();
+        let gone = expired(suite, Retention { versions, days }, now());
+        let mut gone: Vec<String> = gone.iter().map(|package| package.sha256.to_string()).collect();
         gone.sort();
         gone
     }

@@ -2,8 +2,10 @@
 
 mod error;
 mod exchange;
+mod installed;
 mod store;
 mod turns;
 
 pub(crate) use error::ShadowError;
+pub(crate) use installed::Installed;
 pub(crate) use store::{Shadows, all_of, forget};

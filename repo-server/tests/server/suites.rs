@@ -165,6 +165,27 @@ fn what_a_suite_does_not_keep_goes_and_leaves_the_pool_when_no_index_names_it() 
 }
 
 #[test]
+fn what_a_device_has_installed_stays_in_its_suite() {
+    let site = Site::new();
+    let server = site.start();
+    for version in ["1.9", "1.10", "2.0"] {
+        server.publish(&hi(version).signed_by(&site.package_key)).published();
+    }
+    assert_eq!(server.ask("POST", "/api/v1/things/lamp", Some(json!({}))).status, 201);
+    let report = |version| {
+        let packages = json!({ "state": { "reported": { "hi": { "version": version } } } });
+        assert_eq!(server.ask("POST", "/things/lamp/shadow?name=$package", Some(packages)).status, 200);
+    };
+    let keep_one = || server.ask("PUT", "/api/v1/suites/stable/retention", Some(json!({ "versions": 1 }))).status;
+    report("1.9");
+    assert_eq!(keep_one(), 200);
+    assert_eq!(server.check_suite(), names(&["hi 1.9", "hi 2.0"]));
+    report("2.0");
+    assert_eq!(keep_one(), 200);
+    assert_eq!(server.check_suite(), names(&["hi 2.0"]));
+}
+
+#[test]
 fn what_a_suite_keeps_is_noted_also_where_nothing_can_be_withdrawn_now() {
     let site = Site::new();
     let server = site.start();

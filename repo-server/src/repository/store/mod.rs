@@ -13,6 +13,7 @@ pub(in crate::repository) use pool_writes::{POOL_WRITE_LEASE, PoolWrite};
 pub(in crate::repository) use publish::Step;
 
 use crate::database;
+use crate::shadows::ShadowError;
 use debian_formats::Version;
 use debian_formats::names::SuiteName;
 use jiff::Timestamp;
@@ -34,6 +35,9 @@ pub enum StoreError {
         /// What stands in it.
         value: String,
     },
+    /// What devices have installed could not be read.
+    #[error("what devices have installed is not known: {0}")]
+    Installed(String),
     /// What a change is about is not in the suite.
     #[error("the suite does not hold the package with SHA-256 {0} (any more)")]
     NotHeld(String),
@@ -46,6 +50,15 @@ pub enum StoreError {
     /// Somebody took the place of a file in the pool for abandoned.
     #[error("putting {0} into the pool took so long that its place was cleared")]
     NoteLost(String),
+}
+
+impl From<ShadowError> for StoreError {
+    fn from(error: ShadowError) -> Self {
+        match error {
+            ShadowError::Database(error) => Self::Database(error),
+            error => Self::Installed(error.to_string()),
+        }
+    }
 }
 
 impl StoreError {

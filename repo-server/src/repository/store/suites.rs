@@ -4,6 +4,7 @@ use super::super::change::Placed;
 use super::super::retention::Held;
 use super::pool::{FEW, package_of_row};
 use super::{Store, StoreError, parsed, time};
+use crate::shadows::Installed;
 use debian_formats::PackageName;
 use debian_formats::names::SuiteName;
 use fleet_protocol::suites::Retention;
@@ -164,6 +165,11 @@ impl Store {
             })
         };
         rows.iter().map(held).collect()
+    }
+
+    /// What devices have of these packages.
+    pub(in crate::repository) async fn installed(&self, packages: BTreeSet<String>) -> Result<Installed, StoreError> {
+        Ok(Installed::of(&self.database, packages).await?)
     }
 
     /// Whether a suite is a snapshot.
