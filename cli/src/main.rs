@@ -5,7 +5,6 @@
 
 mod commands;
 mod keyring_file;
-mod manual;
 mod release;
 mod report;
 mod secret;
@@ -55,8 +54,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(out) = manual::asked_for() {
-        return manual::write(&out);
+    if let Some(written) = command_manual::write_if_asked::<Cli>("debfleet") {
+        return written;
     }
     // Must come before any TLS; a second installation is the only way for it to fail, and harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod certificates;
 pub mod fleet_query;
+pub mod mqtt_topic;
 pub mod names;
 #[cfg(feature = "openapi")]
 pub mod openapi;

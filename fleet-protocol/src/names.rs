@@ -14,7 +14,7 @@ pub struct NameError {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $longest:literal, $allowed:literal, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $is_one:expr, $rule:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -32,8 +32,8 @@ macro_rules! name {
             type Err = NameError;
 
             fn from_str(text: &str) -> Result<Self, NameError> {
-                let known = |byte: u8| byte.is_ascii_alphanumeric() || $allowed.contains(&byte);
-                if (1..=$longest).contains(&text.len()) && text.bytes().all(known) {
+                let is_one: fn(&str) -> bool = $is_one;
+                if is_one(text) {
                     Ok(Self(text.to_owned()))
                 } else {
                     Err(NameError { what: $what, text: text.chars().take(80).collect(), rule: $rule })
@@ -65,84 +65,51 @@ macro_rules! name {
 
 name!(
     /// The name of a thing. None of its characters means anything in a topic or a topic filter.
-    ThingName, "thing name", 128, b":_-",
+    ThingName, "thing name", |text| is_word(text, 128, b":_-"),
     "1 to 128 letters, digits, `:`, `_` and `-`"
 );
 name!(
     /// The name of a thing group, static or dynamic.
-    GroupName, "thing group's name", 128, b":_-",
+    GroupName, "thing group's name", |text| is_word(text, 128, b":_-"),
     "1 to 128 letters, digits, `:`, `_` and `-`"
 );
 name!(
     /// The name of a thing type.
-    ThingTypeName, "thing type's name", 128, b":_-",
+    ThingTypeName, "thing type's name", |text| is_word(text, 128, b":_-"),
     "1 to 128 letters, digits, `:`, `_` and `-`"
 );
 name!(
     /// The name of a policy.
-    PolicyName, "policy's name", 128, b"+=,.@_-",
+    PolicyName, "policy's name", |text| is_word(text, 128, b"+=,.@_-"),
     "1 to 128 letters, digits and `+=,.@_-`"
 );
 name!(
     /// The name of a provisioning template.
-    TemplateName, "provisioning template's name", 36, b"_-",
+    TemplateName, "provisioning template's name", |text| is_word(text, 36, b"_-"),
     "1 to 36 letters, digits, `_` and `-`"
 );
 name!(
     /// The name of a person who signs in. None of its characters means anything in a topic or a topic filter.
-    UserName, "user's name", 64, b"@._-",
+    UserName, "user's name", |text| is_word(text, 64, b"@._-"),
     "1 to 64 letters, digits and `@._-`"
 );
 name!(
     /// The name of a named shadow. One that begins with `$` is the service's own, such as `$package`.
-    ShadowName, "shadow's name", 64, b"$:_-",
+    ShadowName, "shadow's name", |text| is_word(text, 64, b"$:_-"),
     "1 to 64 letters, digits, `$`, `:`, `_` and `-`"
 );
 
-/// A certificate's id: the SHA-256 of its DER form, in lower-case hex.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CertificateId(String);
+name!(
+    /// A certificate's id: the SHA-256 of its DER form, in lower-case hex.
+    CertificateId, "certificate id",
+    |text| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+    "64 lower-case hex digits"
+);
 
-impl CertificateId {
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for CertificateId {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text.to_owned()))
-        } else {
-            let text = text.chars().take(80).collect();
-            Err(NameError { what: "certificate id", text, rule: "64 lower-case hex digits" })
-        }
-    }
-}
-
-impl TryFrom<String> for CertificateId {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<CertificateId> for String {
-    fn from(id: CertificateId) -> String {
-        id.0
-    }
-}
-
-impl fmt::Display for CertificateId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Up to so many letters, digits and these.
+fn is_word(text: &str, longest: usize, others: &[u8]) -> bool {
+    (1..=longest).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod data_dir;
 mod database;
 pub mod external_broker;
 mod fleet_ca;
+mod generation;
 mod http;
 pub mod init;
 mod listening;

@@ -1,7 +1,6 @@
 //! The command `debfleet-server`.
 
 mod command_line;
-mod manual;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -28,8 +27,8 @@ use tokio::runtime::Runtime;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    if let Some(out) = manual::asked_for() {
-        return manual::write(&out);
+    if let Some(written) = command_manual::write_if_asked::<CommandLine>("debfleet-server") {
+        return written;
     }
     let CommandLine { command, serve } = CommandLine::parse();
     let outcome = match command {

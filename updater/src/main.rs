@@ -10,8 +10,6 @@ mod fleet;
 mod history;
 mod identity;
 mod logging;
-#[cfg(feature = "manual")]
-mod manual;
 mod memory;
 mod policy;
 mod progress;
@@ -28,8 +26,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     #[cfg(feature = "manual")]
-    if let Some(out) = manual::asked_for() {
-        return manual::write(&out);
+    if let Some(written) = command_manual::write_if_asked::<CommandLine>("debfleet-updater") {
+        return written;
     }
     let arguments = CommandLine::parse();
     logging::start();

@@ -127,21 +127,8 @@ impl fmt::Display for TopicSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mqtt_topic::matches;
     use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
-
-    /// MQTT 5 §4.7, but for the rule about `$`.
-    fn matches(filter: &str, topic: &str) -> bool {
-        let mut names = topic.split('/');
-        for level in filter.split('/') {
-            match (level, names.next()) {
-                ("#", _) => return true,
-                ("+", Some(_)) => {}
-                (level, Some(name)) if level == name => {}
-                _ => return false,
-            }
-        }
-        names.next().is_none()
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]

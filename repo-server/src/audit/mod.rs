@@ -156,6 +156,19 @@ pub(crate) async fn append(connection: &mut AnyConnection, entry: &Entry, now: T
     Ok(())
 }
 
+/// Notes a change that was made, as part of it.
+pub(crate) async fn note(
+    transaction: &mut AnyConnection,
+    actor: &Actor,
+    action: &'static str,
+    subject: impl ToString,
+    detail: String,
+    now: Timestamp,
+) -> Result<(), AuditError> {
+    let entry = Entry { actor: actor.clone(), action, subject: subject.to_string(), detail, outcome: Outcome::Done };
+    append(transaction, &entry, now).await
+}
+
 /// The time, and random digits for what happens at the same time.
 fn new_id(now: Timestamp) -> Result<String, AuditError> {
     let mut random = [0u8; 4];

@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use super::ids::ClientId;
-use super::topics;
 use super::wire::Subscription;
+use fleet_protocol::mqtt_topic;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -62,7 +62,7 @@ impl Index {
     pub(super) fn subscribers(&self, topic: &str, from: Option<&str>) -> Vec<Subscriber> {
         let mut found = Found { from, subscribers: Vec::new(), places: HashMap::new() };
         let root = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        root.find(topic.split('/'), topics::is_reserved(topic), &mut found);
+        root.find(topic.split('/'), mqtt_topic::is_reserved(topic), &mut found);
         found.subscribers
     }
 }
@@ -158,7 +158,7 @@ mod tests {
         }
         for topic in ["a", "a/b", "a/b/c", "$aws", "$aws/a", "$aws/a/$next", "/", "a//b", "b"] {
             let mut expected: Vec<&str> =
-                filters.iter().copied().filter(|filter| topics::matches(filter, topic)).collect();
+                filters.iter().copied().filter(|filter| mqtt_topic::matches(filter, topic)).collect();
             expected.sort_unstable();
             assert_eq!(found(&index, topic, None), expected, "{topic}");
         }

@@ -22,7 +22,6 @@ mod retained;
 mod sessions;
 mod shared;
 mod store;
-mod topics;
 mod wills;
 mod wire;
 

@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::store::{Store, StoreError};
-use super::topics;
+use fleet_protocol::mqtt_topic;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ impl Tree {
         let before = filter.find(['+', '#']).map_or(filter, |at| filter[..at].trim_end_matches('/'));
         let from = (Bound::Included(before), Bound::Unbounded);
         let all = self.messages.range::<str, _>(from).take_while(|(topic, _)| topic.starts_with(before));
-        all.filter(|(topic, message)| topics::matches(filter, topic) && !message.is_expired(now))
+        all.filter(|(topic, message)| mqtt_topic::matches(filter, topic) && !message.is_expired(now))
             .map(|(_, message)| message.clone())
             .collect()
     }

@@ -3,9 +3,8 @@
 use super::changes::next_generation;
 use super::serial::Serial;
 use super::{Certificates, CertificatesError};
-use crate::audit::{self, Actor, Entry};
+use crate::audit::{self, Actor};
 use crate::database::settle;
-use fleet_protocol::audit::Outcome;
 use fleet_protocol::certificates::CertificateStatus;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection as _, Row as _};
@@ -78,9 +77,7 @@ async fn revoke(
             .execute(&mut *transaction)
             .await?;
     }
-    let (subject, detail) = (serial.to_string(), subject.to_owned());
-    let entry = Entry { actor, action: "certificate.revoke", subject, detail, outcome: Outcome::Done };
-    audit::append(&mut transaction, &entry, now).await?;
+    audit::note(&mut transaction, &actor, "certificate.revoke", serial, subject.to_owned(), now).await?;
     transaction.commit().await?;
     Ok(true)
 }

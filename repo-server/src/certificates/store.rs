@@ -318,8 +318,7 @@ async fn change_status(
         }
         CertificateStatus::Inactive | CertificateStatus::PendingActivation => "certificate.deactivate",
     };
-    let entry = Entry { actor, action, subject: id.to_string(), detail: subject, outcome: Outcome::Done };
-    audit::append(&mut transaction, &entry, now).await?;
+    audit::note(&mut transaction, &actor, action, id, subject, now).await?;
     Ok(transaction.commit().await?)
 }
 

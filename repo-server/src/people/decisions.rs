@@ -121,7 +121,7 @@ impl People {
 
     async fn known(&self, user: &UserName) -> Result<Arc<KnownPerson>, PeopleError> {
         // Taken before anything is read: what changes while it is read makes it out of date.
-        let seen = Seen { people: *self.generation.borrow(), registry: *self.registry.borrow() };
+        let seen = Seen { people: self.generation.current(), registry: *self.registry.borrow() };
         let known = self.known.people.read().unwrap_or_else(PoisonError::into_inner).get(user).cloned();
         if let Some(known) = known.filter(|known| known.seen == seen) {
             return Ok(known);

@@ -17,18 +17,21 @@ pub(crate) use error::{PeopleError, SignInError};
 pub(crate) use secrets::{NewSecret, Person, SignedIn};
 
 use crate::access::{Rate, Throttle};
-use crate::audit::{self, Actor, Entry};
+use crate::generation::{Counter, Generation};
 use crate::policies::Policies;
 use decisions::Known;
-use fleet_protocol::audit::Outcome;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::AnyPool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
-/// How soon a change made by another process is seen.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Raised with every change of what people may do, and of what they are signed in with. It comes first in each.
+const GENERATION: Counter = Counter {
+    of: "people",
+    read: "SELECT value FROM people_generation",
+    raise: "UPDATE people_generation SET value = value + 1 RETURNING value",
+};
 /// How often what has ended is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 /// Wrong passwords that one remote party may send: ten, and then one in six seconds.
@@ -42,8 +45,7 @@ pub(crate) struct People {
     database: AnyPool,
     policies: Arc<Policies>,
     clock: fn() -> Timestamp,
-    /// Raised with every change.
-    generation: watch::Sender<i64>,
+    generation: Generation,
     /// The registry's: of things and groups.
     registry: watch::Receiver<i64>,
     known: Known,
@@ -59,18 +61,16 @@ impl People {
         policies: Arc<Policies>,
         clock: fn() -> Timestamp,
     ) -> Result<Self, PeopleError> {
-        let people = Self {
+        Ok(Self {
+            generation: Generation::open(database.clone(), GENERATION).await?,
             database,
             policies,
             clock,
-            generation: watch::Sender::new(0),
             registry,
             known: Known::default(),
             comparing: Semaphore::new(COMPARED_AT_ONCE),
             guesses: Mutex::new(Throttle::new(WRONG_PASSWORDS)),
-        };
-        people.look().await?;
-        Ok(people)
+        })
     }
 
     /// Becomes another number whenever a person may do less or more than before, or a session or token was ended. What
@@ -81,49 +81,18 @@ impl People {
 
     /// Keeps up with other processes, and removes what has ended, for ever.
     pub(crate) async fn keep_up(&self) {
-        let (mut looks, mut sweeps) = (tokio::time::interval(LOOK_INTERVAL), tokio::time::interval(SWEEP_INTERVAL));
+        tokio::join!(self.generation.keep_up(), self.sweep_often());
+    }
+
+    async fn sweep_often(&self) {
+        let mut sweeps = tokio::time::interval(SWEEP_INTERVAL);
         loop {
-            let done = tokio::select! {
-                _ = looks.tick() => self.look().await,
-                _ = sweeps.tick() => self.sweep().await,
-            };
-            if let Err(error) = done {
-                tracing::warn!(%error, "could not keep up with who may sign in; tries again");
+            sweeps.tick().await;
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(%error, "could not remove the sessions and tokens that have ended; tries again");
             }
         }
     }
-
-    async fn look(&self) -> Result<(), PeopleError> {
-        let generation = sqlx::query_scalar("SELECT value FROM people_generation").fetch_one(&self.database).await?;
-        self.announce(generation);
-        Ok(())
-    }
-
-    fn announce(&self, generation: i64) {
-        self.generation.send_if_modified(|known| {
-            let is_newer = generation > *known;
-            *known = generation.max(*known);
-            is_newer
-        });
-    }
-}
-
-/// Begins every change: it waits for others to end, and SQLite gives the right to write before anything is read.
-async fn raise_generation(transaction: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("UPDATE people_generation SET value = value + 1 RETURNING value").fetch_one(transaction).await
-}
-
-/// Notes a change in the audit log.
-async fn note(
-    transaction: &mut AnyConnection,
-    actor: &Actor,
-    action: &'static str,
-    subject: impl ToString,
-    detail: String,
-    now: Timestamp,
-) -> Result<(), PeopleError> {
-    let entry = Entry { actor: actor.clone(), action, subject: subject.to_string(), detail, outcome: Outcome::Done };
-    Ok(audit::append(transaction, &entry, now).await?)
 }
 
 #[cfg(test)]

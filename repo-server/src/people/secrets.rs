@@ -4,9 +4,9 @@
 use super::error::{PeopleError, SignInError};
 use super::seen_things::need_user;
 use super::users::{end_all, find};
-use super::{People, note, raise_generation};
+use super::{GENERATION, People};
 use crate::access::{Origin, Throttle};
-use crate::audit::Actor;
+use crate::audit::{self, Actor};
 use crate::database;
 use debian_formats::checksums::{hex, sha256_hex};
 use fleet_protocol::names::UserName;
@@ -80,14 +80,8 @@ impl People {
         credentials: Credentials,
         address: IpAddr,
     ) -> Result<CreatedSession, SignInError> {
-        let origin = Origin::of(address);
-        self.note_guess(origin)?;
         let Credentials { user_name, password } = credentials;
-        let compared = self.compare(&user_name, &password).await;
-        if !matches!(compared, Ok(None)) {
-            self.guesses().forgive(origin);
-        }
-        match compared? {
+        match self.guess(&user_name, &password, address).await? {
             Some(user) => Ok(self.begin_session(user, address).await?),
             None => {
                 // A name that cannot be one may be a password, typed into the wrong field.
@@ -96,6 +90,17 @@ impl People {
                 Err(SignInError::Wrong)
             }
         }
+    }
+
+    /// The user whose password it is, if they may sign in and not too many wrong ones came from there.
+    async fn guess(&self, name: &str, password: &str, address: IpAddr) -> Result<Option<User>, SignInError> {
+        let origin = Origin::of(address);
+        self.note_guess(origin)?;
+        let compared = self.compare(name, password).await;
+        if !matches!(compared, Ok(None)) {
+            self.guesses().forgive(origin);
+        }
+        Ok(compared?)
     }
 
     /// Each guess counts as a wrong one until it turns out to be right: many may come at once.
@@ -140,7 +145,7 @@ impl People {
         };
         let mut connection = self.database.acquire().await?;
         let outcome = begin_session(&mut connection, &user, &made, &actor, now).await;
-        database::settle(connection, outcome).await?.inspect(|generation| self.announce(*generation));
+        self.generation.announce(database::settle(connection, outcome).await?);
         tracing::info!(user = %user.user_name, %address, "somebody signed in");
         Ok(CreatedSession { token: made.secret, expires_at: made.expires_at, user })
     }
@@ -159,7 +164,7 @@ impl People {
     pub(crate) async fn sign_out(&self, signed_in: &SignedIn, actor: &Actor) -> Result<(), PeopleError> {
         let mut connection = self.database.acquire().await?;
         let outcome = sign_out(&mut connection, signed_in, actor, (self.clock)()).await;
-        self.announce(database::settle(connection, outcome).await?);
+        self.generation.announce(database::settle(connection, outcome).await?);
         Ok(())
     }
 
@@ -167,9 +172,7 @@ impl People {
     pub(crate) async fn end_sessions(&self, user: &UserName, actor: &Actor) -> Result<u64, PeopleError> {
         let mut connection = self.database.acquire().await?;
         let outcome = end_sessions(&mut connection, user, actor, (self.clock)()).await;
-        let (ended, generation) = database::settle(connection, outcome).await?;
-        self.announce(generation);
-        Ok(ended)
+        self.generation.settle(connection, outcome).await
     }
 
     /// A token for MQTT of a user who is signed in. It ends with the session.
@@ -183,7 +186,7 @@ impl People {
         let made = NewSecret::new(Kind::Mqtt, end)?;
         let mut connection = self.database.acquire().await?;
         let outcome = token_in_session(&mut connection, signed_in, &made, now).await;
-        database::settle(connection, outcome).await?.inspect(|generation| self.announce(*generation));
+        self.generation.announce(database::settle(connection, outcome).await?);
         Ok(made)
     }
 
@@ -198,7 +201,7 @@ impl People {
         let made = NewSecret::new(Kind::Mqtt, end_of_token(seconds, now)?)?;
         let mut connection = self.database.acquire().await?;
         let outcome = token_for(&mut connection, user, &made, by, now).await;
-        database::settle(connection, outcome).await?.inspect(|generation| self.announce(*generation));
+        self.generation.announce(database::settle(connection, outcome).await?);
         Ok(made)
     }
 
@@ -281,7 +284,7 @@ async fn begin_session(
     let mut transaction = connection.begin().await?;
     take_turn(&mut transaction).await?;
     let generation = insert(&mut transaction, Kind::Session, &user.user_name, None, made, now).await?;
-    note(&mut transaction, actor, "session.begin", &user.user_name, String::new(), now).await?;
+    audit::note(&mut transaction, actor, "session.begin", &user.user_name, String::new(), now).await?;
     transaction.commit().await?;
     Ok(generation)
 }
@@ -293,9 +296,9 @@ async fn sign_out(
     now: Timestamp,
 ) -> Result<i64, PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     sqlx::query("DELETE FROM user_secrets WHERE id = $1").bind(&signed_in.session).execute(&mut *transaction).await?;
-    note(&mut transaction, actor, "session.end", &signed_in.user.user_name, String::new(), now).await?;
+    audit::note(&mut transaction, actor, "session.end", &signed_in.user.user_name, String::new(), now).await?;
     transaction.commit().await?;
     Ok(generation)
 }
@@ -307,11 +310,12 @@ async fn end_sessions(
     now: Timestamp,
 ) -> Result<(u64, i64), PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     need_user(&mut transaction, user).await?;
     let ended = end_all(&mut transaction, user).await?;
     if ended > 0 {
-        note(&mut transaction, actor, "user.end-sessions", user, format!("{ended} sessions and tokens"), now).await?;
+        audit::note(&mut transaction, actor, "user.end-sessions", user, format!("{ended} sessions and tokens"), now)
+            .await?;
     }
     transaction.commit().await?;
     Ok((ended, generation))
@@ -351,7 +355,8 @@ async fn token_for(
         )));
     }
     let generation = insert(&mut transaction, Kind::Mqtt, user, None, made, now).await?;
-    note(&mut transaction, by, "user.token", user, format!("{} until {}", made.id, made.expires_at), now).await?;
+    audit::note(&mut transaction, by, "user.token", user, format!("{} until {}", made.id, made.expires_at), now)
+        .await?;
     transaction.commit().await?;
     Ok(generation)
 }
@@ -402,7 +407,7 @@ async fn insert(
     .bind(made.expires_at.as_millisecond())
     .execute(&mut *transaction)
     .await?;
-    Ok(if left.rows_affected() > 0 { Some(raise_generation(transaction).await?) } else { None })
+    Ok(if left.rows_affected() > 0 { Some(GENERATION.raise(transaction).await?) } else { None })
 }
 
 fn random_hex<const BYTES: usize>() -> Result<String, PeopleError> {

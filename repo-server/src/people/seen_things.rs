@@ -3,9 +3,8 @@
 
 use super::error::PeopleError;
 use super::users::find;
-use super::{People, note, raise_generation};
-use crate::audit::Actor;
-use crate::database;
+use super::{GENERATION, People};
+use crate::audit::{self, Actor};
 use fleet_protocol::names::{GroupName, ThingName, UserName};
 use fleet_protocol::people::{MOST_GROUPS_OF_USER, MOST_THINGS_OF_USER};
 use fleet_protocol::policy::ThingFacts;
@@ -129,17 +128,13 @@ impl People {
     async fn give(&self, user: &UserName, given: Given<'_>, by: &Actor) -> Result<bool, PeopleError> {
         let mut connection = self.database.acquire().await?;
         let outcome = give(&mut connection, user, given, by, (self.clock)()).await;
-        let (changed, generation) = database::settle(connection, outcome).await?;
-        self.announce(generation);
-        Ok(changed)
+        self.generation.settle(connection, outcome).await
     }
 
     async fn take(&self, user: &UserName, given: Given<'_>, by: &Actor) -> Result<bool, PeopleError> {
         let mut connection = self.database.acquire().await?;
         let outcome = take(&mut connection, user, given, by, (self.clock)()).await;
-        let (changed, generation) = database::settle(connection, outcome).await?;
-        self.announce(generation);
-        Ok(changed)
+        self.generation.settle(connection, outcome).await
     }
 }
 
@@ -155,7 +150,7 @@ async fn give(
     now: Timestamp,
 ) -> Result<(bool, i64), PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     need_user(&mut transaction, user).await?;
     let statements = given.statements();
     let there = sqlx::query(statements.is_there).bind(given.name()).fetch_optional(&mut *transaction).await?;
@@ -177,7 +172,7 @@ async fn give(
             statements.most
         )));
     }
-    note(&mut transaction, by, "user.give", user, given.detail(), now).await?;
+    audit::note(&mut transaction, by, "user.give", user, given.detail(), now).await?;
     transaction.commit().await?;
     Ok((true, generation))
 }
@@ -190,7 +185,7 @@ async fn take(
     now: Timestamp,
 ) -> Result<(bool, i64), PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     need_user(&mut transaction, user).await?;
     let removed = sqlx::query(given.statements().delete)
         .bind(user.as_str())
@@ -202,7 +197,7 @@ async fn take(
         transaction.commit().await?;
         return Ok((false, generation));
     }
-    note(&mut transaction, by, "user.take", user, given.detail(), now).await?;
+    audit::note(&mut transaction, by, "user.take", user, given.detail(), now).await?;
     transaction.commit().await?;
     Ok((true, generation))
 }

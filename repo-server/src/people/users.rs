@@ -1,8 +1,8 @@
 //! Users: making, changing, listing and deleting them.
 
 use super::error::PeopleError;
-use super::{People, note, password, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, People, password};
+use crate::audit::{self, Actor};
 use crate::database;
 use fleet_protocol::access::Role;
 use fleet_protocol::names::UserName;
@@ -43,7 +43,7 @@ impl People {
         };
         let mut connection = self.database.acquire().await?;
         let outcome = create(&mut connection, &user, stored, actor).await;
-        self.announce(database::settle(connection, outcome).await?);
+        self.generation.announce(database::settle(connection, outcome).await?);
         Ok(UserInfo { user, things: Vec::new(), thing_groups: Vec::new() })
     }
 
@@ -77,9 +77,7 @@ impl People {
         change.display_name.as_deref().map(check_display_name).transpose()?;
         let mut connection = self.database.acquire().await?;
         let outcome = update(&mut connection, name, change, actor, (self.clock)()).await;
-        let (info, generation) = database::settle(connection, outcome).await?;
-        self.announce(generation);
-        Ok(info)
+        self.generation.settle(connection, outcome).await
     }
 
     /// Sets a user's password. All that they were signed in with ends.
@@ -93,18 +91,14 @@ impl People {
         let stored = self.hash(password).await?;
         let mut connection = self.database.acquire().await?;
         let outcome = set_password(&mut connection, name, stored, actor, (self.clock)()).await;
-        let (info, generation) = database::settle(connection, outcome).await?;
-        self.announce(generation);
-        Ok(info)
+        self.generation.settle(connection, outcome).await
     }
 
     /// Deletes a user whom no policy is attached to.
     pub(crate) async fn delete(&self, name: &UserName, actor: &Actor) -> Result<UserInfo, PeopleError> {
         let mut connection = self.database.acquire().await?;
         let outcome = delete(&mut connection, name, actor, (self.clock)()).await;
-        let (info, generation) = database::settle(connection, outcome).await?;
-        self.announce(generation);
-        Ok(info)
+        self.generation.settle(connection, outcome).await
     }
 }
 
@@ -124,7 +118,7 @@ async fn create(
     actor: &Actor,
 ) -> Result<i64, PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let has_password = if password.is_some() { "" } else { ", without a password" };
     let made = sqlx::query(
         "INSERT INTO users (name, display_name, role, password, enabled, created_at) VALUES ($1, $2, $3, $4, 1, $5) \
@@ -141,7 +135,7 @@ async fn create(
         return Err(PeopleError::Exists(user.user_name.clone()));
     }
     let detail = format!("{}{has_password}", user.role);
-    note(&mut transaction, actor, "user.create", &user.user_name, detail, user.creation_date).await?;
+    audit::note(&mut transaction, actor, "user.create", &user.user_name, detail, user.creation_date).await?;
     transaction.commit().await?;
     Ok(generation)
 }
@@ -154,7 +148,7 @@ async fn update(
     now: Timestamp,
 ) -> Result<(UserInfo, i64), PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let mut info = info(&mut transaction, name).await?;
     let before = info.user.clone();
     let user = &mut info.user;
@@ -177,7 +171,7 @@ async fn update(
         end_all(&mut transaction, name).await?;
     }
     let detail = difference(&before, user);
-    note(&mut transaction, actor, "user.update", name, detail, now).await?;
+    audit::note(&mut transaction, actor, "user.update", name, detail, now).await?;
     transaction.commit().await?;
     Ok((info, generation))
 }
@@ -205,7 +199,7 @@ async fn set_password(
     now: Timestamp,
 ) -> Result<(UserInfo, i64), PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     sqlx::query("UPDATE users SET password = $1 WHERE name = $2")
         .bind(stored)
         .bind(name.as_str())
@@ -213,7 +207,7 @@ async fn set_password(
         .await?;
     let info = info(&mut transaction, name).await?;
     end_all(&mut transaction, name).await?;
-    note(&mut transaction, actor, "user.password", name, String::new(), now).await?;
+    audit::note(&mut transaction, actor, "user.password", name, String::new(), now).await?;
     transaction.commit().await?;
     Ok((info, generation))
 }
@@ -225,7 +219,7 @@ async fn delete(
     now: Timestamp,
 ) -> Result<(UserInfo, i64), PeopleError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let info = info(&mut transaction, name).await?;
     let attached: Option<String> =
         sqlx::query_scalar("SELECT policy FROM policy_attachments WHERE target_kind = 'user' AND target = $1 LIMIT 1")
@@ -239,7 +233,7 @@ async fn delete(
     }
     // What they see and what they are signed in with goes along.
     sqlx::query("DELETE FROM users WHERE name = $1").bind(name.as_str()).execute(&mut *transaction).await?;
-    note(&mut transaction, actor, "user.delete", name, info.user.role.to_string(), now).await?;
+    audit::note(&mut transaction, actor, "user.delete", name, info.user.role.to_string(), now).await?;
     transaction.commit().await?;
     Ok((info, generation))
 }

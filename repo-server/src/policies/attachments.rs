@@ -1,8 +1,8 @@
 //! What policies are attached to.
 
 use super::rows::{columns_of, target_of};
-use super::{Policies, PolicyError, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Policies, PolicyError};
+use crate::audit::{self, Actor};
 use fleet_protocol::names::PolicyName;
 use fleet_protocol::policies::{MOST_POLICIES_OF_TARGET, PolicyTarget, PolicyTargetPage};
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let mut connection = self.database.acquire().await?;
         let outcome = attach(&mut connection, policy, target, actor, (self.clock)()).await;
-        self.finish(connection, outcome).await
+        self.generation.settle(connection, outcome).await
     }
 
     /// Detaches a policy. To detach it again changes nothing.
@@ -30,7 +30,7 @@ impl Policies {
     ) -> Result<(), PolicyError> {
         let mut connection = self.database.acquire().await?;
         let outcome = detach(&mut connection, policy, target, actor, (self.clock)()).await;
-        self.finish(connection, outcome).await
+        self.generation.settle(connection, outcome).await
     }
 
     /// What a policy is attached to, behind the target that `after` names as [`PolicyTargetPage::next`] does.
@@ -74,7 +74,7 @@ async fn attach(
     now: Timestamp,
 ) -> Result<((), i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     insert(&mut transaction, policy, target, actor, now).await?;
     transaction.commit().await?;
     Ok(((), generation))
@@ -126,7 +126,7 @@ async fn insert(
     if attached.len() > MOST_POLICIES_OF_TARGET {
         return Err(PolicyError::TooManyAttached(target.clone()));
     }
-    note(transaction, actor, "policy.attach", policy, format!("to {target}"), now).await
+    Ok(audit::note(transaction, actor, "policy.attach", policy, format!("to {target}"), now).await?)
 }
 
 async fn detach(
@@ -137,7 +137,7 @@ async fn detach(
     now: Timestamp,
 ) -> Result<((), i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let there = sqlx::query("SELECT 1 FROM policies WHERE name = $1")
         .bind(policy.as_str())
         .fetch_optional(&mut *transaction)
@@ -153,7 +153,7 @@ async fn detach(
         .execute(&mut *transaction)
         .await?;
     if removed.rows_affected() == 1 {
-        note(&mut transaction, actor, "policy.detach", policy, format!("from {target}"), now).await?;
+        audit::note(&mut transaction, actor, "policy.detach", policy, format!("from {target}"), now).await?;
     }
     transaction.commit().await?;
     Ok(((), generation))

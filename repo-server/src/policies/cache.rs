@@ -27,7 +27,7 @@ impl Policies {
     /// What counts for a certificate now.
     pub(super) async fn effective(&self, certificate: &CertificateId) -> Result<Arc<Effective>, PolicyError> {
         // Taken before anything is read: what changes while it is read makes it out of date.
-        let now = Seen { policies: *self.generation.borrow(), registry: *self.registry.borrow() };
+        let now = Seen { policies: self.generation.current(), registry: *self.registry.borrow() };
         let known = {
             let certificates = self.cache.certificates.read().unwrap_or_else(PoisonError::into_inner);
             certificates.get(certificate).cloned()

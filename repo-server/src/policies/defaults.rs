@@ -1,7 +1,7 @@
 //! The policies that every server begins with.
 
 use super::versions::insert;
-use super::{Policies, PolicyError, raise_generation};
+use super::{GENERATION, Policies, PolicyError};
 use fleet_protocol::policy::{DEFAULTS, DefaultPolicy};
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection as _};
@@ -17,7 +17,7 @@ impl Policies {
             if there.is_none() {
                 let mut connection = self.database.acquire().await?;
                 let outcome = make(&mut connection, default, (self.clock)()).await;
-                self.finish(connection, outcome).await?;
+                self.generation.settle(connection, outcome).await?;
             }
         }
         Ok(())
@@ -30,7 +30,7 @@ async fn make(
     now: Timestamp,
 ) -> Result<((), i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     // Another process may have made it in between.
     let is_new = insert(&mut transaction, &default.name.parse()?, default.document, now).await?;
     let target = default.group.map(|group| ("group", group)).or(default.role.map(|role| ("role", role.as_str())));

@@ -75,11 +75,6 @@ pub(crate) enum PolicyError {
 }
 
 impl PolicyError {
-    /// Whether the database failed.
-    pub(super) fn is_of_database(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Audit(_))
-    }
-
     /// Whether the disk was full.
     pub(crate) fn is_full(&self) -> bool {
         match self {

@@ -23,7 +23,7 @@ impl Policies {
     /// What counts for a person now.
     pub(crate) async fn of_person(&self, user: &UserName, role: Role) -> Result<Arc<[Counting]>, PolicyError> {
         // Taken before anything is read.
-        let generation = *self.generation.borrow();
+        let generation = self.generation.current();
         let key = (user.clone(), role);
         let known = self.of_people.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some((_, counting)) = known.filter(|(seen, _)| *seen == generation) {

@@ -179,7 +179,7 @@ async fn what_another_process_changes_holds_after_a_look() {
     other.create(&new, &fleet.actor).await.unwrap();
     assert!(!fleet.publishes("lamp", "x").await);
     other.attach(&name("p"), &PolicyTarget::Certificate { id: id('a') }, &fleet.actor).await.unwrap();
-    fleet.policies.look().await.unwrap();
+    fleet.policies.generation.look().await.unwrap();
     assert!(fleet.publishes("lamp", "x").await);
 }
 
@@ -190,7 +190,7 @@ async fn a_document_that_cannot_be_read_denies_those_it_counts_for() {
     fleet.attach("own", &PolicyTarget::Certificate { id: id('a') }).await;
     fleet.sql("UPDATE policy_versions SET document = '{}' WHERE policy = 'own'").await;
     fleet.sql("UPDATE policy_generation SET value = value + 1").await;
-    fleet.policies.look().await.unwrap();
+    fleet.policies.generation.look().await.unwrap();
     let subject = |certificate| Subject {
         client_id: "lamp".to_owned(),
         certificate,

@@ -1,8 +1,8 @@
 //! Policies and their versions.
 
 use super::rows::{summary_of_row, target_of, version_of, version_of_row};
-use super::{Policies, PolicyError, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Policies, PolicyError};
+use crate::audit::{self, Actor};
 use fleet_protocol::names::PolicyName;
 use fleet_protocol::policies::{
     MOST_VERSIONS, NewPolicy, NewPolicyVersion, PolicyInfo, PolicyPage, PolicySummary, PolicyVersion,
@@ -29,7 +29,7 @@ impl Policies {
         }
         let mut connection = self.database.acquire().await?;
         let outcome = create(&mut connection, name, document, actor, (self.clock)()).await;
-        let is_new = self.finish(connection, outcome).await?;
+        let is_new = self.generation.settle(connection, outcome).await?;
         if is_new {
             tracing::info!(policy = %name, by = actor.name, "made a policy");
         }
@@ -106,7 +106,7 @@ impl Policies {
         new.document.parse::<Document>()?;
         let mut connection = self.database.acquire().await?;
         let outcome = create_version(&mut connection, name, new, actor, (self.clock)()).await;
-        let version = self.finish(connection, outcome).await?;
+        let version = self.generation.settle(connection, outcome).await?;
         tracing::info!(policy = %name, version = version.version, by = actor.name, "made a version of a policy");
         Ok(PolicyVersion { name: name.clone(), version, document: new.document.clone() })
     }
@@ -121,7 +121,7 @@ impl Policies {
         if !self.version(name, version).await?.version.is_default {
             let mut connection = self.database.acquire().await?;
             let outcome = set_default(&mut connection, name, version, actor, (self.clock)()).await;
-            self.finish(connection, outcome).await?;
+            self.generation.settle(connection, outcome).await?;
             tracing::info!(policy = %name, version, by = actor.name, "put a version of a policy in force");
         }
         self.info(name).await
@@ -137,7 +137,7 @@ impl Policies {
         let found = self.version(name, version).await?;
         let mut connection = self.database.acquire().await?;
         let outcome = delete_version(&mut connection, name, version, actor, (self.clock)()).await;
-        self.finish(connection, outcome).await?;
+        self.generation.settle(connection, outcome).await?;
         Ok(found)
     }
 
@@ -149,7 +149,7 @@ impl Policies {
         }
         let mut connection = self.database.acquire().await?;
         let outcome = delete(&mut connection, name, actor, (self.clock)()).await;
-        self.finish(connection, outcome).await?;
+        self.generation.settle(connection, outcome).await?;
         tracing::info!(policy = %name, by = actor.name, "deleted a policy");
         Ok(found)
     }
@@ -163,10 +163,10 @@ async fn create(
     now: Timestamp,
 ) -> Result<(bool, i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let is_new = insert(&mut transaction, name, document, now).await?;
     if is_new {
-        note(&mut transaction, actor, "policy.create", name, String::new(), now).await?;
+        audit::note(&mut transaction, actor, "policy.create", name, String::new(), now).await?;
     }
     transaction.commit().await?;
     Ok((is_new, generation))
@@ -219,7 +219,7 @@ async fn create_version(
     now: Timestamp,
 ) -> Result<(PolicyVersionSummary, i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let number = sqlx::query_scalar(
         "UPDATE policies SET last_version = last_version + 1 WHERE name = $1 RETURNING last_version",
     )
@@ -239,7 +239,8 @@ async fn create_version(
         put_in_force(&mut transaction, name, version).await?;
     }
     let in_force = if new.set_as_default { ", in force" } else { "" };
-    note(&mut transaction, actor, "policy.version.create", name, format!("version {version}{in_force}"), now).await?;
+    audit::note(&mut transaction, actor, "policy.version.create", name, format!("version {version}{in_force}"), now)
+        .await?;
     transaction.commit().await?;
     let created_at = Timestamp::from_second(now.as_second())?;
     Ok((PolicyVersionSummary { version, is_default: new.set_as_default, created_at }, generation))
@@ -267,11 +268,11 @@ async fn set_default(
     now: Timestamp,
 ) -> Result<((), i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     if !put_in_force(&mut transaction, name, version).await? {
         return Err(PolicyError::UnknownVersion { policy: name.clone(), version });
     }
-    note(&mut transaction, actor, "policy.version.default", name, format!("version {version}"), now).await?;
+    audit::note(&mut transaction, actor, "policy.version.default", name, format!("version {version}"), now).await?;
     transaction.commit().await?;
     Ok(((), generation))
 }
@@ -284,7 +285,7 @@ async fn delete_version(
     now: Timestamp,
 ) -> Result<((), i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let in_force: Option<i64> = sqlx::query_scalar("SELECT default_version FROM policies WHERE name = $1")
         .bind(name.as_str())
         .fetch_optional(&mut *transaction)
@@ -298,7 +299,7 @@ async fn delete_version(
         .execute(&mut *transaction)
         .await?;
     if deleted.rows_affected() == 1 {
-        note(&mut transaction, actor, "policy.version.delete", name, format!("version {version}"), now).await?;
+        audit::note(&mut transaction, actor, "policy.version.delete", name, format!("version {version}"), now).await?;
     }
     transaction.commit().await?;
     Ok(((), generation))
@@ -311,7 +312,7 @@ async fn delete(
     now: Timestamp,
 ) -> Result<((), i64), PolicyError> {
     let mut transaction = connection.begin().await?;
-    let generation = raise_generation(&mut transaction).await?;
+    let generation = GENERATION.raise(&mut transaction).await?;
     let attached = sqlx::query("SELECT target_kind, target FROM policy_attachments WHERE policy = $1 LIMIT 1")
         .bind(name.as_str())
         .fetch_optional(&mut *transaction)
@@ -324,7 +325,7 @@ async fn delete(
     let deleted =
         sqlx::query("DELETE FROM policies WHERE name = $1").bind(name.as_str()).execute(&mut *transaction).await?;
     if deleted.rows_affected() == 1 {
-        note(&mut transaction, actor, "policy.delete", name, String::new(), now).await?;
+        audit::note(&mut transaction, actor, "policy.delete", name, String::new(), now).await?;
     }
     transaction.commit().await?;
     Ok(((), generation))

@@ -117,14 +117,7 @@ async fn add(
         transaction.rollback().await?;
         return Ok(0);
     }
-    let entry = Entry {
-        actor,
-        action: "template.serials",
-        subject: template.to_string(),
-        detail: format!("{added} more"),
-        outcome: Outcome::Done,
-    };
-    audit::append(&mut transaction, &entry, now).await?;
+    audit::note(&mut transaction, &actor, "template.serials", template, format!("{added} more"), now).await?;
     transaction.commit().await?;
     Ok(added)
 }

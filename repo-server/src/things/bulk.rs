@@ -5,8 +5,8 @@ use super::index::{Known, dynamic_groups, insert_terms, refresh, terms_of};
 use super::members;
 use super::rows::{THING_COLUMNS, need_type, stored_version, thing_of_row};
 use super::sql::{Sql, Value, insertions};
-use super::{Registry, in_transaction, new_id, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Registry, in_transaction, new_id};
+use crate::audit::{self, Actor};
 use fleet_protocol::fleet_query::Facts;
 use fleet_protocol::names::{GroupName, ThingName, ThingTypeName};
 use fleet_protocol::things::{Attributes, MOST_GROUPS_OF_THING, Registered, Registration, RegistrationFailure, Thing};
@@ -21,7 +21,7 @@ impl Registry {
         let now = self.now();
         let (registered, generation) =
             in_transaction!(self, |transaction| register(&mut transaction, asked, actor, now).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(registered)
     }
 }
@@ -58,10 +58,10 @@ async fn register(
         insert(transaction, &new, now).await?;
         let (first, last) = (&first.thing_name, &last.thing_name);
         let subject = if new.len() == 1 { first.to_string() } else { format!("{first} to {last}") };
-        note(transaction, actor, "thing.register", subject, format!("{} things", new.len()), now).await?;
+        audit::note(transaction, actor, "thing.register", subject, format!("{} things", new.len()), now).await?;
     }
     // New things are in groups, too.
-    let generation = if moved || outcome.created > 0 { Some(raise_generation(transaction).await?) } else { None };
+    let generation = if moved || outcome.created > 0 { Some(GENERATION.raise(transaction).await?) } else { None };
     Ok((outcome, generation))
 }
 
@@ -158,7 +158,7 @@ async fn rejoin(
     for group in &one.thing_group_names {
         if members::insert(transaction, group, &one.thing_name).await? {
             joined = true;
-            note(transaction, actor, "group.add", group, one.thing_name.to_string(), now).await?;
+            audit::note(transaction, actor, "group.add", group, one.thing_name.to_string(), now).await?;
         }
     }
     if joined {

@@ -4,8 +4,8 @@ use super::error::RegistryError;
 use super::index;
 use super::rows::{GROUP_COLUMNS, above, find_group, group_of_row, need_group, stored_version};
 use super::search::{GroupsSeen, Scope};
-use super::{Registry, in_transaction, new_id, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Registry, in_transaction, new_id};
+use crate::audit::{self, Actor};
 use fleet_protocol::fleet_query::Query;
 use fleet_protocol::names::GroupName;
 use fleet_protocol::things::{
@@ -36,7 +36,7 @@ impl Registry {
         let (now, scope) = (self.now(), self.scope(GroupsSeen::Static));
         let (made, generation) =
             in_transaction!(self, |transaction| create(&mut transaction, group, new, actor, now, scope).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok((made, generation.is_some()))
     }
 
@@ -73,7 +73,7 @@ impl Registry {
         let (now, scope) = (self.now(), self.scope(GroupsSeen::Static));
         let (changed, generation) =
             in_transaction!(self, |transaction| update(&mut transaction, group, change, actor, now, scope).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(changed)
     }
 
@@ -82,7 +82,7 @@ impl Registry {
         let (now, scope) = (self.now(), self.scope(GroupsSeen::Static));
         let (deleted, generation) =
             in_transaction!(self, |transaction| delete(&mut transaction, group, actor, now, scope).await)?;
-        self.announce(Some(generation));
+        self.generation.announce(generation);
         Ok(deleted)
     }
 
@@ -164,8 +164,8 @@ async fn create(
     if let Some(query) = &query {
         index::fill(transaction, name, query, scope).await?;
     }
-    note(transaction, actor, "group.create", name, detail_of(&group), now).await?;
-    Ok((group, Some(raise_generation(transaction).await?)))
+    audit::note(transaction, actor, "group.create", name, detail_of(&group), now).await?;
+    Ok((group, Some(GENERATION.raise(transaction).await?)))
 }
 
 /// The groups above a new group below this one, the uppermost first.
@@ -254,8 +254,8 @@ async fn update(
     if let Some(query) = query.filter(|_| group.query_string != old.query_string) {
         index::fill(transaction, name, &query, scope).await?;
     }
-    note(transaction, actor, "group.update", name, detail_of(&group), now).await?;
-    Ok((group, Some(raise_generation(transaction).await?)))
+    audit::note(transaction, actor, "group.update", name, detail_of(&group), now).await?;
+    Ok((group, Some(GENERATION.raise(transaction).await?)))
 }
 
 async fn delete(
@@ -293,8 +293,8 @@ async fn delete(
         index::refill_after_group(transaction, scope).await?;
     }
     let detail = format!("{}; {} things were in it", detail_of(&group), left.rows_affected());
-    note(transaction, actor, "group.delete", name, detail, now).await?;
-    let generation = raise_generation(transaction).await?;
+    audit::note(transaction, actor, "group.delete", name, detail, now).await?;
+    let generation = GENERATION.raise(transaction).await?;
     Ok((group, generation))
 }
 

@@ -6,7 +6,7 @@ use super::order::ordered;
 use super::rows::{need_thing, stored_version};
 use super::search::{Scope, condition};
 use super::sql::{Sql, Value, insertions};
-use super::{Registry, in_transaction, raise_generation};
+use super::{GENERATION, Registry, in_transaction};
 use crate::shadows;
 use fleet_protocol::fleet_query::{Facts, Field, Query, Section, Term};
 use fleet_protocol::names::{GroupName, ThingName};
@@ -37,7 +37,7 @@ impl Registry {
         while self.waiting().contains(thing) {
             let some = self.take_waiting();
             let generation = in_transaction!(self, |transaction| refresh_all(&mut transaction, &some).await)?;
-            self.announce(generation);
+            self.generation.announce(generation);
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ async fn refresh_all(
             Err(error) => return Err(error),
         }
     }
-    Ok(if moved { Some(raise_generation(transaction).await?) } else { None })
+    Ok(if moved { Some(GENERATION.raise(transaction).await?) } else { None })
 }
 
 /// After a static group is gone: fills the dynamic groups anew that may have asked for it.

@@ -3,8 +3,8 @@
 use super::error::RegistryError;
 use super::index::{self, Known};
 use super::rows::{need_group, need_thing};
-use super::{Registry, in_transaction, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Registry, in_transaction};
+use crate::audit::{self, Actor};
 use fleet_protocol::names::{GroupName, ThingName};
 use fleet_protocol::things::{GroupMembers, MOST_GROUPS_OF_THING};
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ impl Registry {
         let now = self.now();
         let change = Change { group, thing, actor, now };
         let generation = in_transaction!(self, |transaction| add(&mut transaction, change).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(generation.is_some())
     }
 
@@ -40,7 +40,7 @@ impl Registry {
         let now = self.now();
         let change = Change { group, thing, actor, now };
         let generation = in_transaction!(self, |transaction| remove(&mut transaction, change).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(generation.is_some())
     }
 
@@ -106,8 +106,8 @@ async fn add(transaction: &mut AnyConnection, change: Change<'_>) -> Result<Opti
         return Ok(None);
     }
     index::refresh(transaction, Known::Thing(&found)).await?;
-    note(transaction, actor, "group.add", group, thing.to_string(), now).await?;
-    Ok(Some(raise_generation(transaction).await?))
+    audit::note(transaction, actor, "group.add", group, thing.to_string(), now).await?;
+    Ok(Some(GENERATION.raise(transaction).await?))
 }
 
 /// Whether the thing was not in it before.
@@ -153,8 +153,8 @@ async fn remove(transaction: &mut AnyConnection, change: Change<'_>) -> Result<O
         return Ok(None);
     }
     index::refresh(transaction, Known::Thing(&found)).await?;
-    note(transaction, actor, "group.remove", group, thing.to_string(), now).await?;
-    Ok(Some(raise_generation(transaction).await?))
+    audit::note(transaction, actor, "group.remove", group, thing.to_string(), now).await?;
+    Ok(Some(GENERATION.raise(transaction).await?))
 }
 
 /// Fails unless things are put into the group by hand.

@@ -21,9 +21,7 @@ mod types;
 pub(crate) use error::RegistryError;
 pub(crate) use presence::Presence;
 
-use crate::audit::{self, Actor, Entry};
-use crate::database;
-use fleet_protocol::audit::Outcome;
+use crate::generation::{Counter, Generation};
 use fleet_protocol::names::ThingName;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, AnyPool};
@@ -31,8 +29,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How soon a change made by another process is seen.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Raised when something changed that what certificates may do rests on.
+const GENERATION: Counter = Counter {
+    of: "things or groups",
+    read: "SELECT generation FROM registry WHERE id = 1",
+    raise: "UPDATE registry SET generation = generation + 1 WHERE id = 1 RETURNING generation",
+};
 /// How often the index is compared with what it is about.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -62,7 +64,7 @@ use in_transaction;
 pub(crate) struct Registry {
     database: AnyPool,
     clock: fn() -> Timestamp,
-    generation: watch::Sender<i64>,
+    generation: Generation,
     /// Things whose index is to be brought up to date.
     waiting: std::sync::Mutex<BTreeSet<ThingName>>,
     /// Held by whoever does so.
@@ -73,14 +75,13 @@ impl Registry {
     /// The registry of a server, with the groups that every server has.
     pub(crate) async fn open(database: AnyPool, clock: fn() -> Timestamp) -> Result<Self, RegistryError> {
         let registry = Self {
+            generation: Generation::open(database.clone(), GENERATION).await?,
             database,
             clock,
-            generation: watch::Sender::new(0),
             waiting: std::sync::Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
         };
         registry.make_own_groups().await?;
-        registry.look().await?;
         Ok(registry)
     }
 
@@ -93,16 +94,7 @@ impl Registry {
 
     /// Keeps up with other processes, and the index with what it is about, for ever.
     pub(crate) async fn keep_up(&self) {
-        tokio::join!(self.watch_others(), self.reconcile_often());
-    }
-
-    async fn watch_others(&self) {
-        while database::is_shared(&self.database) {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, "could not look whether another process changed things or groups");
-            }
-        }
+        tokio::join!(self.generation.keep_up(), self.reconcile_often());
     }
 
     async fn reconcile_often(&self) {
@@ -112,24 +104,6 @@ impl Registry {
             }
             tokio::time::sleep(RECONCILE_INTERVAL).await;
         }
-    }
-
-    async fn look(&self) -> Result<(), RegistryError> {
-        let generation: i64 =
-            sqlx::query_scalar("SELECT generation FROM registry WHERE id = 1").fetch_one(&self.database).await?;
-        self.announce(Some(generation));
-        Ok(())
-    }
-
-    /// Tells of a generation, if it is a later one.
-    fn announce(&self, generation: Option<i64>) {
-        self.generation.send_if_modified(|known| match generation {
-            Some(generation) if generation > *known => {
-                *known = generation;
-                true
-            }
-            _ => false,
-        });
     }
 
     fn now(&self) -> Timestamp {
@@ -142,26 +116,6 @@ impl Registry {
 async fn take_turn(transaction: &mut AnyConnection) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE registry SET writes = writes + 1 WHERE id = 1").execute(transaction).await?;
     Ok(())
-}
-
-/// Notes that something changed that what certificates may do rests on.
-async fn raise_generation(transaction: &mut AnyConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("UPDATE registry SET generation = generation + 1 WHERE id = 1 RETURNING generation")
-        .fetch_one(transaction)
-        .await
-}
-
-/// Notes a change in the audit log.
-async fn note(
-    transaction: &mut AnyConnection,
-    actor: &Actor,
-    action: &'static str,
-    subject: impl ToString,
-    detail: String,
-    now: Timestamp,
-) -> Result<(), RegistryError> {
-    let entry = Entry { actor: actor.clone(), action, subject: subject.to_string(), detail, outcome: Outcome::Done };
-    Ok(audit::append(transaction, &entry, now).await?)
 }
 
 /// A new UUID (RFC 9562 §5.4).

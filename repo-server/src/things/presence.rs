@@ -3,7 +3,7 @@
 use super::error::RegistryError;
 use super::index::{Known, dynamic_groups, refresh};
 use super::rows::find_thing;
-use super::{Registry, in_transaction, raise_generation};
+use super::{GENERATION, Registry, in_transaction};
 use fleet_protocol::fleet_query::Field;
 use fleet_protocol::names::ThingName;
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ impl Registry {
     /// Notes who came and went, in that order. Names that no thing has are passed over.
     pub(crate) async fn note_presence(&self, all: &[Presence]) -> Result<(), RegistryError> {
         let generation = in_transaction!(self, |transaction| note_all(&mut transaction, all).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(())
     }
 
@@ -70,5 +70,5 @@ async fn note_all(transaction: &mut AnyConnection, all: &[Presence]) -> Result<O
             moved |= refresh(transaction, Known::Thing(&thing)).await?;
         }
     }
-    Ok(if moved { Some(raise_generation(transaction).await?) } else { None })
+    Ok(if moved { Some(GENERATION.raise(transaction).await?) } else { None })
 }

@@ -2,8 +2,8 @@
 
 use super::error::RegistryError;
 use super::rows::need_thing;
-use super::{Registry, in_transaction, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Registry, in_transaction};
+use crate::audit::{self, Actor};
 use fleet_protocol::certificates::CertificateKind;
 use fleet_protocol::names::{CertificateId, ThingName};
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ impl Registry {
         let now = self.now();
         let generation =
             in_transaction!(self, |transaction| attach(&mut transaction, thing, certificate, actor, now).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(generation.is_some())
     }
 
@@ -37,7 +37,7 @@ impl Registry {
         let now = self.now();
         let generation =
             in_transaction!(self, |transaction| detach(&mut transaction, thing, certificate, actor, now).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(generation.is_some())
     }
 
@@ -91,8 +91,8 @@ async fn attach(
             "{MOST_PRINCIPALS} certificates speak for the thing {thing} already, which is as many as may; detach one first"
         )));
     }
-    note(transaction, actor, "thing.attach", thing, certificate.to_string(), now).await?;
-    Ok(Some(raise_generation(transaction).await?))
+    audit::note(transaction, actor, "thing.attach", thing, certificate.to_string(), now).await?;
+    Ok(Some(GENERATION.raise(transaction).await?))
 }
 
 async fn detach(
@@ -111,6 +111,6 @@ async fn detach(
     if detached.rows_affected() == 0 {
         return Ok(None);
     }
-    note(transaction, actor, "thing.detach", thing, certificate.to_string(), now).await?;
-    Ok(Some(raise_generation(transaction).await?))
+    audit::note(transaction, actor, "thing.detach", thing, certificate.to_string(), now).await?;
+    Ok(Some(GENERATION.raise(transaction).await?))
 }

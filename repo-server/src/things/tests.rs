@@ -1,5 +1,6 @@
 use super::*;
-use crate::database::DatabasePlace;
+use crate::audit::Actor;
+use crate::database::{self, DatabasePlace};
 use fleet_protocol::fleet_query::Query;
 use fleet_protocol::names::{CertificateId, GroupName};
 use fleet_protocol::things::{NewThing, NewThingGroup, Registration, ThingChange};

@@ -3,8 +3,8 @@
 use super::error::RegistryError;
 use super::index::{self, Known};
 use super::rows::{find_thing, need_thing, need_type, stored_version, thing_of_row};
-use super::{Registry, in_transaction, new_id, note, raise_generation};
-use crate::audit::Actor;
+use super::{GENERATION, Registry, in_transaction, new_id};
+use crate::audit::{self, Actor};
 use crate::shadows;
 use fleet_protocol::names::{ThingName, ThingTypeName};
 use fleet_protocol::things::{Attributes, NewThing, Thing, ThingChange, ThingPage};
@@ -22,7 +22,7 @@ impl Registry {
         let now = self.now();
         let (made, generation) =
             in_transaction!(self, |transaction| create(&mut transaction, thing, new, actor, now).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(made)
     }
 
@@ -57,7 +57,7 @@ impl Registry {
         let now = self.now();
         let (changed, generation) =
             in_transaction!(self, |transaction| update(&mut transaction, thing, change, actor, now).await)?;
-        self.announce(generation);
+        self.generation.announce(generation);
         Ok(changed)
     }
 
@@ -66,7 +66,7 @@ impl Registry {
         let now = self.now();
         let (deleted, generation) =
             in_transaction!(self, |transaction| delete(&mut transaction, thing, actor, now).await)?;
-        self.announce(Some(generation));
+        self.generation.announce(generation);
         Ok(deleted)
     }
 }
@@ -104,9 +104,9 @@ async fn create(
         .execute(&mut *transaction)
         .await?;
     let moved = index::refresh(transaction, Known::Thing(&thing)).await?;
-    note(transaction, actor, "thing.create", name, detail_of(&thing)?, now).await?;
+    audit::note(transaction, actor, "thing.create", name, detail_of(&thing)?, now).await?;
     // Whoever sees the dynamic groups that it came into sees it from now on.
-    let generation = if moved { Some(raise_generation(transaction).await?) } else { None };
+    let generation = if moved { Some(GENERATION.raise(transaction).await?) } else { None };
     Ok(((thing, true), generation))
 }
 
@@ -149,8 +149,8 @@ async fn update(
         .execute(&mut *transaction)
         .await?;
     index::refresh(transaction, Known::Thing(&thing)).await?;
-    note(transaction, actor, "thing.update", name, detail_of(&thing)?, now).await?;
-    let generation = raise_generation(transaction).await?;
+    audit::note(transaction, actor, "thing.update", name, detail_of(&thing)?, now).await?;
+    let generation = GENERATION.raise(transaction).await?;
     Ok((thing, Some(generation)))
 }
 
@@ -180,9 +180,9 @@ async fn delete(
         sqlx::query(sql).bind(name.as_str()).execute(&mut *transaction).await?;
     }
     shadows::forget(transaction, name).await?;
-    note(transaction, actor, "thing.delete", name, detail_of(&thing)?, now).await?;
+    audit::note(transaction, actor, "thing.delete", name, detail_of(&thing)?, now).await?;
     // Whoever saw it does not see another one of its name.
-    Ok((thing, raise_generation(transaction).await?))
+    Ok((thing, GENERATION.raise(transaction).await?))
 }
 
 /// What the audit log tells of a thing.

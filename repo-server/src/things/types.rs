@@ -2,8 +2,8 @@
 
 use super::error::RegistryError;
 use super::rows::{TYPE_COLUMNS, type_of_row};
-use super::{Registry, in_transaction, new_id, note};
-use crate::audit::Actor;
+use super::{Registry, in_transaction, new_id};
+use crate::audit::{self, Actor};
 use fleet_protocol::names::ThingTypeName;
 use fleet_protocol::things::{NewThingType, ThingType, ThingTypeMetadata, ThingTypePage};
 use jiff::Timestamp;
@@ -103,7 +103,7 @@ async fn create(
     .bind(now.as_second())
     .execute(&mut *transaction)
     .await?;
-    note(transaction, actor, "thing-type.create", name, String::new(), now).await?;
+    audit::note(transaction, actor, "thing-type.create", name, String::new(), now).await?;
     Ok((made, true))
 }
 
@@ -124,7 +124,7 @@ async fn deprecate(
         .execute(&mut *transaction)
         .await?;
     let detail = if deprecated { "no thing may be given it" } else { "things may be given it again" };
-    note(transaction, actor, "thing-type.deprecate", name, detail.to_owned(), now).await?;
+    audit::note(transaction, actor, "thing-type.deprecate", name, detail.to_owned(), now).await?;
     need(transaction, name).await
 }
 
@@ -150,6 +150,6 @@ async fn delete(
         )));
     }
     sqlx::query("DELETE FROM thing_types WHERE name = $1").bind(name.as_str()).execute(&mut *transaction).await?;
-    note(transaction, actor, "thing-type.delete", name, String::new(), now).await?;
+    audit::note(transaction, actor, "thing-type.delete", name, String::new(), now).await?;
     Ok(old)
 }

@@ -8,6 +8,7 @@ use crate::broker::{Contact, Shown, options};
 use crate::identity::{self, Identity, Store};
 use anyhow::{Context, Result};
 use fleet_protocol::names::{NameError, ThingName};
+use fleet_protocol::shadow::PACKAGES;
 use fleet_protocol::update_document::UpdateDocument;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -22,8 +23,6 @@ use tokio::task::{JoinError, JoinHandle};
 const UNREADY_WAIT: Duration = Duration::from_secs(300);
 /// How often it is looked whether the certificate ends soon.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(6 * 3600);
-/// Where installed packages are reported, as AWS IoT's software package catalog expects them.
-const PACKAGES: &str = "$package";
 /// Where the updater reports where it stands, and takes wishes.
 const UPDATER: &str = "debfleet";
 

@@ -2,6 +2,7 @@
 
 use super::super::{Action, Client, Grants, NamedPolicy, Request, TopicSet, decide, grants};
 use super::{client, default_policy, policy, statements, thing};
+use crate::mqtt_topic::matches;
 use core::net::IpAddr;
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_oneof, proptest};
@@ -16,23 +17,6 @@ fn requests() -> Vec<TopicSet> {
 
 fn in_advance<'a>(client: Client<'a>) -> Client<'a> {
     Client { source_ip: None, ..client }
-}
-
-/// MQTT 5 §4.7.
-fn matches(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
-    }
-    let mut names = topic.split('/');
-    for level in filter.split('/') {
-        match (level, names.next()) {
-            ("#", _) => return true,
-            ("+", Some(_)) => {}
-            (level, Some(name)) if level == name => {}
-            _ => return false,
-        }
-    }
-    names.next().is_none()
 }
 
 /// What Mosquitto makes of it: denials first, and nothing that is not named.

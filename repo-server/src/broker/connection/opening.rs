@@ -10,11 +10,11 @@ use crate::broker::identity::{Asking, Device, Identity};
 use crate::broker::link::{Admitted, Link};
 use crate::broker::sessions::{Seat, Wanted};
 use crate::broker::shared::Core;
-use crate::broker::topics;
 use crate::broker::wire::{
     Answer, Connect, ConnectAck, ConnectAckReason, DisconnectReasonCode, LONGEST_PACKET, Packet, QoS, Will,
 };
 use crate::policies::Subject;
+use fleet_protocol::mqtt_topic;
 use fleet_protocol::policy::Action;
 use jiff::Timestamp;
 use std::num::NonZeroU16;
@@ -253,11 +253,11 @@ impl Core {
     /// A will is looked at when the client connects, as if it were published then.
     async fn admit_will(&self, subject: &Asking, Will { publish, .. }: &Will) -> Result<(), NotAdmitted> {
         let (topic, payload, qos) = (&*publish.topic, publish.payload.len(), publish.qos);
-        topics::check_name(topic).map_err(|why| {
+        mqtt_topic::check_name(topic).map_err(|why| {
             let why = format!("the will's topic {topic:?}: {why}");
             NotAdmitted::new("will", ConnectAckReason::TopicNameInvalid, why)
         })?;
-        if topics::is_reserved(topic) || payload > LONGEST_PAYLOAD || qos == QoS::ExactlyOnce {
+        if mqtt_topic::is_reserved(topic) || payload > LONGEST_PAYLOAD || qos == QoS::ExactlyOnce {
             let why = format!("a will to {topic:?} of {payload} bytes at QoS {} is not taken", qos.value());
             let code = match qos {
                 QoS::ExactlyOnce => ConnectAckReason::QosNotSupported,

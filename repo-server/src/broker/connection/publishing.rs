@@ -7,9 +7,9 @@ use crate::broker::message::{Message, OVERHEAD};
 use crate::broker::sessions::Delivery;
 use crate::broker::shared::Core;
 use crate::broker::store::StoreError;
-use crate::broker::topics;
 use crate::broker::wire::{Answer, DisconnectReasonCode, Publish, PublishAckReason, QoS};
 use crate::messaging::Sender;
+use fleet_protocol::mqtt_topic;
 use fleet_protocol::policy::Action;
 use std::num::NonZeroU16;
 
@@ -71,7 +71,7 @@ impl Connection {
         let packet_id = publish.packet_id;
         let message = Message::new(self.core.ids.next(), publish);
         let outcome = match self.core.take(&self.link, &message).await {
-            Ok(()) if !message.publish.retain && !topics::is_reserved(message.topic()) => {
+            Ok(()) if !message.publish.retain && !mqtt_topic::is_reserved(message.topic()) => {
                 taken.push((packet_id, self.core.delivery(message, self.link.client_id())));
                 return Ok(());
             }
@@ -128,7 +128,7 @@ impl Core {
     /// Whether a message is taken.
     async fn take(&self, link: &Link, message: &Message) -> Result<(), Refused> {
         let (topic, publish) = (message.topic(), &message.publish);
-        topics::check_name(topic).map_err(|why| Refused::new("topic", PublishAckReason::TopicNameInvalid, why))?;
+        mqtt_topic::check_name(topic).map_err(|why| Refused::new("topic", PublishAckReason::TopicNameInvalid, why))?;
         if publish.payload.len() > LONGEST_PAYLOAD {
             let why = format!("a payload has at most {LONGEST_PAYLOAD} bytes");
             return Err(Refused::new("size", PublishAckReason::QuotaExceeded, why));
@@ -148,7 +148,7 @@ impl Core {
     /// Does what a message asks of the server, or passes it on. When it returns, what kept sessions must get of it is on the
     /// disk.
     async fn pass_on(&self, link: &Link, message: Message) -> Result<(), Refused> {
-        if topics::is_reserved(message.topic()) {
+        if mqtt_topic::is_reserved(message.topic()) {
             let served = self.serve(link, &message).await;
             if let Err(refused) = &served {
                 self.refuse(link, Action::Publish, message.topic(), &refused.denied);

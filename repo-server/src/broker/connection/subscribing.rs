@@ -3,11 +3,11 @@
 use super::decisions::Denied;
 use super::{Connection, End};
 use crate::broker::sessions::SubscribeError;
-use crate::broker::topics::{self, TopicError};
 use crate::broker::wire::{
     Answer, DisconnectReasonCode, RetainHandling, Subscribe, SubscribeAckReason, Subscription, Unsubscribe,
     UnsubscribeAckReason,
 };
+use fleet_protocol::mqtt_topic::{self, TopicError};
 use fleet_protocol::policy::Action;
 
 /// A filter that is not subscribed to.
@@ -48,7 +48,7 @@ impl Connection {
         subscription: Subscription,
         handling: RetainHandling,
     ) -> Result<(), Refused> {
-        topics::check_filter(filter).map_err(|why| {
+        mqtt_topic::check_filter(filter).map_err(|why| {
             let reason = match why {
                 TopicError::Shared => SubscribeAckReason::SharedSubscriptionNotSupported,
                 _ => SubscribeAckReason::TopicFilterInvalid,

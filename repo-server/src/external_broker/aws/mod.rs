@@ -11,7 +11,7 @@ use crate::shadows::Shadows;
 use crate::things::{Presence as Noted, Registry};
 use fleet_protocol::names::ThingName;
 use fleet_protocol::presence::{Presence, PresenceEvent};
-use fleet_protocol::shadow::{Operation, Outcome, ShadowTopic, ShadowTopicKind};
+use fleet_protocol::shadow::{Operation, Outcome, PACKAGES, ShadowTopic, ShadowTopicKind};
 use jiff::Timestamp;
 use rule::{Republished, RuleError, TOPICS};
 use serde::Deserialize;
@@ -22,8 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The MQTT client id of this server.
 pub(crate) const CLIENT_ID: &str = "debfleet-server";
 
-/// The shadow in which devices report what is installed.
-const PACKAGES: &str = "$package";
 /// Things whose last event is remembered.
 const REMEMBERED: usize = 200_000;
 

@@ -7,19 +7,26 @@ const MOST_SLASHES: usize = 7;
 
 /// A topic name or filter that is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TopicError {
+pub enum TopicError {
+    /// It is empty.
     #[error("it is empty")]
     Empty,
+    /// More bytes than AWS takes.
     #[error("it is longer than {LONGEST} bytes")]
     TooLong,
+    /// More levels than AWS takes.
     #[error("it has more than {MOST_SLASHES} slashes")]
     TooDeep,
+    /// It contains a control character.
     #[error("it contains a control character")]
     Control,
+    /// A filter where a topic is asked for.
     #[error("a topic to publish to may not contain + or #")]
     Wildcard,
+    /// No filter.
     #[error("+ must be a whole level, and # the last one")]
     MisplacedWildcard,
+    /// A shared subscription.
     #[error("shared subscriptions are not supported")]
     Shared,
 }
@@ -39,13 +46,21 @@ fn check(text: &str) -> Result<(), TopicError> {
 }
 
 /// Whether it may be published to.
-pub(crate) fn check_name(topic: &str) -> Result<(), TopicError> {
+///
+/// # Errors
+///
+/// Why not.
+pub fn check_name(topic: &str) -> Result<(), TopicError> {
     check(topic)?;
     if topic.contains(['+', '#']) { Err(TopicError::Wildcard) } else { Ok(()) }
 }
 
 /// Whether it may be subscribed to.
-pub(crate) fn check_filter(filter: &str) -> Result<(), TopicError> {
+///
+/// # Errors
+///
+/// Why not.
+pub fn check_filter(filter: &str) -> Result<(), TopicError> {
     check(filter)?;
     if filter.starts_with("$share/") {
         return Err(TopicError::Shared);
@@ -65,12 +80,14 @@ pub(crate) fn check_filter(filter: &str) -> Result<(), TopicError> {
 }
 
 /// Whether it is a topic of the server, which no wildcard at the beginning matches (MQTT 5 §4.7.2).
-pub(crate) fn is_reserved(topic: &str) -> bool {
+#[must_use]
+pub fn is_reserved(topic: &str) -> bool {
     topic.starts_with('$')
 }
 
 /// Whether a filter that was checked matches a topic that was checked.
-pub(crate) fn matches(filter: &str, topic: &str) -> bool {
+#[must_use]
+pub fn matches(filter: &str, topic: &str) -> bool {
     if is_reserved(topic) && filter.starts_with(['+', '#']) {
         return false;
     }
