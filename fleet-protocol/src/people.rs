@@ -15,6 +15,8 @@ pub const SESSION_PATH: &str = "/api/v1/session";
 pub const SESSION_THINGS_PATH: &str = "/api/v1/session/things";
 /// `POST` makes an [`MqttToken`] for whoever is signed in.
 pub const SESSION_MQTT_TOKENS_PATH: &str = "/api/v1/session/mqtt-tokens";
+/// `PUT` a [`PasswordChange`].
+pub const SESSION_PASSWORD_PATH: &str = "/api/v1/session/password";
 
 /// How the secret of a session begins.
 pub const SESSION_PREFIX: &str = "dfs_";
@@ -186,6 +188,19 @@ pub struct NewPassword {
     /// 12 to 128 characters.
     #[cfg_attr(feature = "openapi", schema(min_length = 12, max_length = 128))]
     pub password: String,
+}
+
+/// Another password for whoever is signed in. All that they are signed in with ends.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The one that they signed in with.
+    #[cfg_attr(feature = "openapi", schema(max_length = 128))]
+    pub old_password: String,
+    /// 12 to 128 characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 12, max_length = 128))]
+    pub new_password: String,
 }
 
 /// Who signs in.

@@ -121,6 +121,7 @@ fn people() -> Router<ServerState> {
         .route("/api/v1/users/{user}/thing-groups/{group}", put(users::give_group).delete(users::take_group))
         .route("/api/v1/sessions", post(sessions::sign_in))
         .route("/api/v1/session", get(sessions::show).delete(sessions::sign_out))
+        .route("/api/v1/session/password", put(sessions::change_password))
         .route("/api/v1/session/things", get(sessions::things))
         .route("/api/v1/session/mqtt-tokens", post(sessions::make_token))
         .layer(DefaultBodyLimit::max(LONGEST_REQUEST))

@@ -15,7 +15,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use fleet_protocol::names::UserName;
-use fleet_protocol::people::{CreatedSession, Credentials, MqttToken, SessionInfo, client_id_prefix};
+use fleet_protocol::people::{CreatedSession, Credentials, MqttToken, PasswordChange, SessionInfo, client_id_prefix};
 use fleet_protocol::things::GroupMembers;
 use serde::Deserialize;
 
@@ -74,6 +74,32 @@ pub(super) async fn sign_out(
 ) -> Result<axum::Json<SessionInfo>, Problem> {
     state.people.sign_out(&visitor.signed_in, &visitor.actor).await?;
     Ok(axum::Json(info(&visitor)))
+}
+
+/// Set another password.
+///
+/// It takes the old one. All that the user is signed in with ends, this session too: sign in again.
+#[utoipa::path(
+    put, path = "/api/v1/session/password", tag = "sessions",
+    security(("session" = [])),
+    request_body = PasswordChange,
+    responses(
+    (status = 204, description = "It is set"),
+    (status = 403, description = "The old password is wrong"),
+    (status = 422, description = "The new password is too short or too long"),
+    (status = 429, description = "Too many wrong passwords came from this address"),
+    (status = 503, description = "Too many people sign in at once; send it again"),
+    )
+)]
+pub(super) async fn change_password(
+    State(state): State<ServerState>,
+    visitor: Visitor,
+    client: Option<Extension<Client>>,
+    Json(change): Json<PasswordChange>,
+) -> Result<StatusCode, Problem> {
+    let address = address_of(client.as_deref());
+    state.people.change_password(&visitor.signed_in, change, address, &visitor.actor).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The things that whoever is signed in sees.

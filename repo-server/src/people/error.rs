@@ -65,6 +65,8 @@ pub(crate) enum SignInError {
     Wrong,
     #[error("too many wrong passwords came from this address; wait {} seconds", .wait.as_secs().max(1))]
     TooMany { wait: Duration },
+    #[error("the old password is wrong, so the new one was not set")]
+    WrongOldPassword,
     #[error("the session is unknown, or has ended; sign in again (POST /api/v1/sessions)")]
     Ended,
     #[error("this takes a session, which signing in gives (POST /api/v1/sessions), and {0} was sent")]

@@ -11,7 +11,8 @@ use crate::database;
 use debian_formats::checksums::{hex, sha256_hex};
 use fleet_protocol::names::UserName;
 use fleet_protocol::people::{
-    CreatedSession, Credentials, LONGEST_PASSWORD, MQTT_TOKEN_PREFIX, MQTT_TOKEN_SECONDS, SESSION_PREFIX, User,
+    CreatedSession, Credentials, LONGEST_PASSWORD, MQTT_TOKEN_PREFIX, MQTT_TOKEN_SECONDS, PasswordChange,
+    SESSION_PREFIX, User,
 };
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, Connection as _, Row as _};
@@ -90,6 +91,25 @@ impl People {
                 Err(SignInError::Wrong)
             }
         }
+    }
+
+    /// Sets another password for somebody who is signed in and knows the old one: a session that was left open is not
+    /// enough. All that they are signed in with ends.
+    pub(crate) async fn change_password(
+        &self,
+        signed_in: &SignedIn,
+        change: PasswordChange,
+        address: IpAddr,
+        actor: &Actor,
+    ) -> Result<(), SignInError> {
+        let name = &signed_in.user.user_name;
+        let PasswordChange { old_password, new_password } = change;
+        if self.guess(name.as_str(), &old_password, address).await?.is_none() {
+            tracing::warn!(user = %name, %address, "refused to set another password: the old one is wrong");
+            return Err(SignInError::WrongOldPassword);
+        }
+        self.set_password(name, &new_password, actor).await?;
+        Ok(())
     }
 
     /// The user whose password it is, if they may sign in and not too many wrong ones came from there.

@@ -4,9 +4,9 @@ use crate::running::{Answer, Server, Site, agent};
 use fleet_protocol::audit::{AUDIT_PATH, AuditPage};
 use fleet_protocol::names::UserName;
 use fleet_protocol::people::{
-    CreatedSession, MqttToken, SESSION_MQTT_TOKENS_PATH, SESSION_PATH, SESSION_THINGS_PATH, SESSIONS_PATH, SessionInfo,
-    USERS_PATH, UserInfo, UserPage, password_path, user_group_path, user_mqtt_tokens_path, user_path,
-    user_sessions_path, user_thing_path, user_things_path,
+    CreatedSession, MqttToken, PasswordChange, SESSION_MQTT_TOKENS_PATH, SESSION_PASSWORD_PATH, SESSION_PATH,
+    SESSION_THINGS_PATH, SESSIONS_PATH, SessionInfo, USERS_PATH, UserInfo, UserPage, password_path, user_group_path,
+    user_mqtt_tokens_path, user_path, user_sessions_path, user_thing_path, user_things_path,
 };
 use fleet_protocol::policies::{AuthorizationAnswer, TEST_AUTHORIZATION_PATH};
 use fleet_protocol::policy::Verdict;
@@ -221,6 +221,37 @@ fn a_session_is_no_api_token_and_an_mqtt_token_is_neither() {
             assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{file}");
         }
     }
+}
+
+#[test]
+fn whoever_knows_the_old_password_sets_another_one_and_signs_in_again() {
+    let site = Site::new();
+    let server = site.start();
+    server.furnish("viewer", &[]);
+    let (mine, elsewhere) = (session(&server), session(&server));
+    let change = |session: &str, old: &str, new: &str| {
+        let body = PasswordChange { old_password: old.to_owned(), new_password: new.to_owned() };
+        let request = agent().put(server.url(SESSION_PASSWORD_PATH)).content_type("application/json");
+        let request = request.header("Authorization", format!("Bearer {session}"));
+        Answer::of(request.send(serde_json::to_string(&body).unwrap()))
+    };
+    let new = "another horse battery";
+    assert_eq!(change(&mine, "wrong password", new).problem().status, 403);
+    assert_eq!(change(&mine, PASSWORD, "short").problem().status, 422);
+    assert_eq!(change(&site.token, PASSWORD, new).problem().status, 401);
+    assert_eq!(server.ask_as(&mine, "GET", SESSION_PATH).status, 200, "nothing was changed until now");
+    assert_eq!(change(&mine, PASSWORD, new).status, 204);
+    for ended in [&mine, &elsewhere] {
+        assert_eq!(server.ask_as(ended, "GET", SESSION_PATH).problem().status, 401);
+    }
+    assert_eq!(server.sign_in("anna", PASSWORD).problem().status, 401);
+    assert_eq!(server.sign_in("anna", new).status, 201);
+    let noted = server.audit("").entries.into_iter().find(|entry| entry.action == "user.password").unwrap();
+    assert_eq!(noted.actor, "anna");
+    // Guesses at the old one are counted with those at the door.
+    let session = read::<CreatedSession>(201, &server.sign_in("anna", new)).token;
+    let mut answers = std::iter::repeat_with(|| change(&session, "wrong password", new).status).take(20);
+    assert!(answers.any(|status| status == 429));
 }
 
 /// A session of `anna`.

@@ -121,6 +121,7 @@ use utoipa::{Modify, OpenApi};
         sessions::sign_in,
         sessions::show,
         sessions::sign_out,
+        sessions::change_password,
         sessions::things,
         sessions::make_token,
         sessions::make_token_for,

@@ -231,6 +231,7 @@ impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Failed(error) => error.into(),
+            SignInError::WrongOldPassword => Self::forbidden(error.to_string()),
             SignInError::TooMany { wait } => Self::too_many_failures(wait, error.to_string()),
             SignInError::Wrong | SignInError::Ended | SignInError::OtherSecret(_) | SignInError::NoMqttToken => {
                 Self::unauthenticated(Challenge::Bearer, error.to_string())
