@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 
 const BLOCK: u64 = 512;
+/// Bytes that are read at once.
+const BUFFER: usize = 1 << 17;
 /// The longest name that fits a header; a longer one stands in an entry of its own.
 const NAME: usize = 100;
 /// Two empty blocks.
@@ -31,12 +33,13 @@ pub enum TarWriteError {
 /// A tar in GNU's form, as dpkg-deb writes it.
 pub struct TarWriter<W: Write> {
     out: tar::Builder<W>,
+    buffer: Vec<u8>,
 }
 
 impl<W: Write> TarWriter<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> Self {
-        Self { out: tar::Builder::new(out) }
+        Self { out: tar::Builder::new(out), buffer: vec![0; BUFFER] }
     }
 
     /// Adds an entry owned by `owner` (user, group); a file's content must be exactly `entry.size` bytes long.
@@ -55,13 +58,36 @@ impl<W: Write> TarWriter<W> {
         self.long_name_before(b'L', &name)?;
         copy_cut(&mut header.as_old_mut().name, &name);
         header.set_cksum();
-        let mut content = ExactSize { inner: content, left: content_size(entry), problem: None };
-        let written = self.out.append(&header, &mut content);
-        if let Some(problem) = content.problem.take() {
-            return Err(problem);
+        self.put(header.as_bytes())?;
+        self.copy(content, content_size(entry))
+    }
+
+    /// Exactly so many bytes, and what fills up the last block: a file that changes while it is packed is an error, never
+    /// a broken archive.
+    fn copy(&mut self, content: &mut dyn Read, size: u64) -> Result<(), TarWriteError> {
+        let mut left = size;
+        while left > 0 {
+            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let got = match content.read(&mut self.buffer[..want]) {
+                Ok(0) => return Err(TarWriteError::Changed("shorter")),
+                Ok(got) => got,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(TarWriteError::Content(error)),
+            };
+            self.out.get_mut().write_all(&self.buffer[..got]).map_err(TarWriteError::Output)?;
+            left -= got as u64;
         }
-        written.map_err(TarWriteError::Output)?;
-        content.check_end()
+        match content.read(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => return Err(TarWriteError::Changed("longer")),
+            Err(error) => return Err(TarWriteError::Content(error)),
+        }
+        let filling = usize::try_from(padded(size) - size).unwrap_or_default();
+        self.put(&[0; BLOCK as usize][..filling])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), TarWriteError> {
+        self.out.get_mut().write_all(bytes).map_err(TarWriteError::Output)
     }
 
     /// Writes the end and gives what it wrote to back.
@@ -159,49 +185,6 @@ fn copy_cut(field: &mut [u8], text: &str) {
     field.fill(0);
     let length = text.len().min(field.len());
     field[..length].copy_from_slice(&text.as_bytes()[..length]);
-}
-
-/// A reader that must give exactly as many bytes as its header promised: a file that changes while it is packed
-/// is an error, never a broken archive.
-struct ExactSize<'a> {
-    inner: &'a mut dyn Read,
-    left: u64,
-    /// What went wrong here, and not where it is written to.
-    problem: Option<TarWriteError>,
-}
-
-impl Read for ExactSize<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if want == 0 {
-            return Ok(0);
-        }
-        match self.inner.read(&mut buffer[..want]) {
-            Ok(0) => self.fail(TarWriteError::Changed("shorter")),
-            Ok(got) => {
-                self.left -= got as u64;
-                Ok(got)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => self.fail(TarWriteError::Content(error)),
-        }
-    }
-}
-
-impl ExactSize<'_> {
-    fn fail(&mut self, problem: TarWriteError) -> io::Result<usize> {
-        let told = io::Error::other(problem.to_string());
-        self.problem = Some(problem);
-        Err(told)
-    }
-
-    fn check_end(&mut self) -> Result<(), TarWriteError> {
-        match self.inner.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(TarWriteError::Changed("longer")),
-            Err(error) => Err(TarWriteError::Content(error)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,6 @@ const XZ: &str = "debfleet and dpkg-deb compress with xz at level 6, its default
     dpkg-deb in blocks of 24 MiB and a rest, debfleet in an even number of even blocks. Where dpkg-deb's blocks \
     happen to be even, too, debfleet gains nothing. nfpm and cargo-deb compress as they do when told nothing but xz.";
 
-const ZSTD: &str = "debfleet and dpkg-deb compress with zstd at level 3, its default (debfleet with a smaller table); nfpm as \
+const ZSTD: &str = "debfleet and dpkg-deb compress with zstd at level 3, its default (debfleet with smaller tables and jobs that share nothing); nfpm as \
     it does when told nothing but zstd. debfleet and nfpm also compute the MD5 of every file for md5sums, a fifth of \
     debfleet's CPU time; dpkg-deb computes none, and signs nothing.";
