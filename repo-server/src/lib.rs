@@ -33,6 +33,7 @@ mod repository;
 pub mod serve;
 mod shadows;
 pub mod sockets;
+mod sql;
 mod storage;
 mod supervision;
 mod things;

@@ -5,16 +5,19 @@ use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 use std::fmt::Write as _;
 
+/// Rows of a statement: SQLite takes 32766 values in one, and longer ones are no faster.
+pub(crate) const AT_ONCE: usize = 400;
+
 /// A statement's text and its values. Nothing of a value is ever part of the text.
 #[derive(Debug, Default)]
-pub(super) struct Sql {
+pub(crate) struct Sql {
     text: String,
     values: Vec<Value>,
 }
 
 /// A value of a statement.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     NoText,
     Number(i64),
@@ -52,24 +55,24 @@ impl From<Option<i64>> for Value {
 }
 
 impl Sql {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self { text: text.to_owned(), values: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
     /// A value's place in the text.
-    pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
         let _ = write!(self.text, "${}", self.values.len());
         self
     }
 
     /// The places of several values, in brackets.
-    pub(super) fn list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
+    pub(crate) fn list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
         self.push("(");
         for (position, value) in values.into_iter().enumerate() {
             self.push(if position == 0 { "" } else { ", " }).bind(value);
@@ -77,7 +80,7 @@ impl Sql {
         self.push(")")
     }
 
-    pub(super) fn query(&self) -> Query<'_, Any, AnyArguments> {
+    pub(crate) fn query(&self) -> Query<'_, Any, AnyArguments> {
         let mut query = sqlx::query(AssertSqlSafe(self.text.as_str()));
         for value in &self.values {
             query = match value {
@@ -91,10 +94,9 @@ impl Sql {
     }
 }
 
-/// Statements that add all of these rows, some hundred with each; `insert` ends before the word VALUES.
-pub(super) fn insertions<const COLUMNS: usize>(insert: &str, rows: &[[Value; COLUMNS]]) -> Vec<Sql> {
-    // SQLite takes 32766 values in a statement, and longer ones are no faster.
-    let some = rows.chunks(400);
+/// Statements that add all of these rows, [`AT_ONCE`] with each; `insert` ends before the word VALUES.
+pub(crate) fn insertions<const COLUMNS: usize>(insert: &str, rows: &[[Value; COLUMNS]]) -> Vec<Sql> {
+    let some = rows.chunks(AT_ONCE);
     some.map(|rows| {
         let mut sql = Sql::new(insert);
         sql.push(" VALUES ");

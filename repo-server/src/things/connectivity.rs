@@ -1,7 +1,7 @@
 //! Which things are connected, and since when.
 
 use super::error::RegistryError;
-use super::sql::Sql;
+use crate::sql::Sql;
 use fleet_protocol::fleet_query::Connectivity;
 use fleet_protocol::names::ThingName;
 use fleet_protocol::things::{Thing, ThingConnectivity};

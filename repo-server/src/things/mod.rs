@@ -14,7 +14,6 @@ mod presence;
 mod principals;
 mod rows;
 mod search;
-mod sql;
 mod thing;
 mod types;
 

@@ -3,9 +3,9 @@
 use super::error::RegistryError;
 use super::order::ordered;
 use super::rows::{THING_COLUMNS, thing_of_row};
-use super::sql::Sql;
 use super::{Registry, connectivity};
 use crate::database;
+use crate::sql::Sql;
 use fleet_protocol::fleet_query::{Bound, Field, Pattern, Piece, Query, Range, Test};
 use fleet_protocol::names::GroupName;
 use fleet_protocol::things::{SearchPage, Thing, ThingDocument};

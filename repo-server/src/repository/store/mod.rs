@@ -1,5 +1,6 @@
 //! The repository's tables.
 
+mod additions;
 mod generations;
 mod pool;
 mod pool_writes;
@@ -118,4 +119,9 @@ fn unsigned(value: i64, what: &'static str) -> Result<u64, StoreError> {
 /// Sizes are bounded far below the end of BIGINT.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The column's value: 100 is for everybody.
+fn phase(phased: Option<u8>) -> i64 {
+    phased.map_or(100, i64::from)
 }

@@ -1,6 +1,7 @@
 //! Notes of files that are on their way into the pool, or out of it.
 
 use super::{Store, StoreError};
+use crate::sql::{AT_ONCE, Sql, Value};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
@@ -26,24 +27,25 @@ impl Store {
         owner: &str,
         now: Timestamp,
     ) -> Result<Vec<PoolWrite>, StoreError> {
-        let (mut transaction, mut writes) = (self.database.begin().await?, Vec::with_capacity(filenames.len()));
-        for filename in filenames {
-            let write = begin_pool_write(&mut transaction, filename, owner, now).await?;
+        let mut transaction = self.database.begin().await?;
+        for some in filenames.chunks(AT_ONCE) {
+            let noted = note(&mut transaction, some, owner, now).await?;
             // Only from here on can nobody else put it there.
-            let there = sqlx::query("SELECT 1 FROM packages WHERE filename = $1")
-                .bind(filename)
-                .fetch_optional(&mut *transaction)
-                .await?;
-            match write {
-                Some(write) if there.is_none() => writes.push(write),
-                _ => {
-                    transaction.rollback().await?;
-                    return Err(StoreError::Busy((*filename).to_owned()));
-                }
+            let mut there = Sql::new("SELECT filename FROM packages WHERE filename IN ");
+            let there = there.list(some.iter().copied()).query().fetch_optional(&mut *transaction).await?;
+            let busy = match there {
+                Some(row) => Some(row.try_get(0)?),
+                None if noted != some.len() as u64 => Some(one_of(some)),
+                None => None,
+            };
+            if let Some(busy) = busy {
+                transaction.rollback().await?;
+                return Err(StoreError::Busy(busy));
             }
         }
         transaction.commit().await?;
-        Ok(writes)
+        let begun_at = now.as_second();
+        Ok(filenames.iter().map(|filename| PoolWrite { filename: (*filename).to_owned(), begun_at }).collect())
     }
 
     /// Notes that were made before this time.
@@ -115,16 +117,36 @@ pub(super) async fn begin_pool_write(
     owner: &str,
     now: Timestamp,
 ) -> Result<Option<PoolWrite>, StoreError> {
-    let noted = sqlx::query(
-        "INSERT INTO pool_writes (filename, begun_at, owner) VALUES ($1, $2, $3) ON CONFLICT (filename) \
-         DO UPDATE SET begun_at = excluded.begun_at, owner = excluded.owner WHERE pool_writes.begun_at < $4",
-    )
-    .bind(filename)
-    .bind(now.as_second())
-    .bind(owner)
-    .bind((now - POOL_WRITE_LEASE).as_second())
-    .execute(connection)
-    .await?;
+    let noted = note(connection, &[filename], owner, now).await?;
     let write = PoolWrite { filename: filename.to_owned(), begun_at: now.as_second() };
-    Ok((noted.rows_affected() == 1).then_some(write))
+    Ok((noted == 1).then_some(write))
+}
+
+/// Notes files, but those that somebody else has noted within the lease; gives how many it noted.
+async fn note(
+    connection: &mut AnyConnection,
+    filenames: &[&str],
+    owner: &str,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let mut sql = Sql::new("INSERT INTO pool_writes (filename, begun_at, owner) VALUES ");
+    for (position, filename) in filenames.iter().enumerate() {
+        let row: [Value; 3] = [(*filename).into(), now.as_second().into(), owner.into()];
+        sql.push(if position == 0 { "" } else { ", " }).list(row);
+    }
+    sql.push(
+        " ON CONFLICT (filename) DO UPDATE SET begun_at = excluded.begun_at, owner = excluded.owner \
+         WHERE pool_writes.begun_at < ",
+    );
+    sql.bind((now - POOL_WRITE_LEASE).as_second());
+    Ok(sql.query().execute(connection).await?.rows_affected())
+}
+
+/// One of some files for all of them, where it is not known which it is.
+pub(super) fn one_of(filenames: &[&str]) -> String {
+    match filenames {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first, others @ ..] => format!("{first}, or one of {} files that came with it,", others.len()),
+    }
 }

@@ -1,8 +1,9 @@
 //! One publication, in one transaction.
 
-use super::super::change::{Change, Placed};
+use super::super::change::Change;
 use super::super::generation::Generation;
-use super::{Store, StoreError, signed};
+use super::additions::Additions;
+use super::{Store, StoreError, phase, signed};
 use debian_formats::names::SuiteName;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Connection as _};
@@ -84,9 +85,7 @@ async fn publish_in_transaction(
     }
     match step {
         Step::Changes(changes) => {
-            for change in changes.iter().flat_map(|some| some.iter()) {
-                change_in_transaction(&mut transaction, name, change, now).await?;
-            }
+            change_in_transaction(&mut transaction, name, changes, now).await?;
         }
         Step::Snapshot { of, number } | Step::ReturnTo { snapshot: of, number } => {
             copy_in_transaction(&mut transaction, name, of, number).await?;
@@ -172,56 +171,24 @@ async fn copy_in_transaction(
     Ok(())
 }
 
+/// Changes what a suite holds. No two changes are about the same package, so those that add some may come first.
 async fn change_in_transaction(
     transaction: &mut AnyConnection,
     suite: &str,
-    change: &Change,
+    changes: &[Arc<[Change]>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if let Change::AddNew(Placed { package, .. }, write) = change {
-        sqlx::query(
-            "INSERT INTO packages \
-                 (sha256, name, version, architecture, filename, size, stanza, signed_by, uploaded_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(&package.sha256)
-        .bind(&package.name)
-        .bind(package.version.as_str())
-        .bind(&package.architecture)
-        .bind(&package.filename)
-        .bind(signed(package.size))
-        .bind(&package.stanza)
-        .bind(&package.signed_by)
-        .bind(now.as_second())
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query("INSERT INTO package_contents (sha256, paths) VALUES ($1, $2)")
-            .bind(&package.sha256)
-            .bind(&package.paths)
-            .execute(&mut *transaction)
-            .await?;
-        let noted = sqlx::query("DELETE FROM pool_writes WHERE filename = $1 AND begun_at = $2")
-            .bind(&write.filename)
-            .bind(write.begun_at)
-            .execute(&mut *transaction)
-            .await?;
-        // Whoever took the note over may have removed the file.
-        if noted.rows_affected() != 1 {
-            return Err(StoreError::NoteLost(write.filename.clone()));
-        }
-    }
-    let done =
-        match change {
-            Change::AddNew(placed, _) | Change::Add(placed) => sqlx::query(
-                "INSERT INTO suite_packages (suite, sha256, added_at, component, phased) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(suite)
-            .bind(&placed.package.sha256)
-            .bind(now.as_second())
-            .bind(placed.component.as_str())
-            .bind(phase(placed.phased))
-            .execute(&mut *transaction)
-            .await?,
+    let mut additions = Additions::default();
+    for change in changes.iter().flat_map(|some| some.iter()) {
+        let done = match change {
+            Change::AddNew(placed, write) => {
+                additions.add_new(placed, write);
+                continue;
+            }
+            Change::Add(placed) => {
+                additions.add(placed);
+                continue;
+            }
             Change::Remove { package } => {
                 sqlx::query("DELETE FROM suite_packages WHERE suite = $1 AND sha256 = $2")
                     .bind(suite)
@@ -238,11 +205,10 @@ async fn change_in_transaction(
                     .await?
             }
         };
-    // The suite does not hold what should go or stay: somebody took it out meanwhile.
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotHeld(change.package().to_owned())) }
-}
-
-/// The column's value: 100 is for everybody.
-fn phase(phased: Option<u8>) -> i64 {
-    phased.map_or(100, i64::from)
+        // The suite does not hold what should go or stay: somebody took it out meanwhile.
+        if done.rows_affected() != 1 {
+            return Err(StoreError::NotHeld(change.package().to_owned()));
+        }
+    }
+    additions.write(transaction, suite, now).await
 }

@@ -217,6 +217,20 @@ impl Drop for Subscription {
     }
 }
 
+/// How a client asks for a WebSocket; `Sec-WebSocket-Protocol` and an empty line are to follow.
+pub(super) const UPGRADE: &str = "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// RFC 6455 §5.2, masked with nothing.
+pub(super) fn frame(bytes: &[u8]) -> Vec<u8> {
+    [&[0x82, 0x80 | u8::try_from(bytes.len()).unwrap(), 0, 0, 0, 0], bytes].concat()
+}
+
+pub(super) fn unframed(packet: &[u8]) -> (u8, Vec<u8>) {
+    assert_eq!(usize::from(packet[1]) + 2, packet.len());
+    (packet[0], packet[2..].to_vec())
+}
+
 /// A connection over which anything can be said.
 pub(super) struct Wire(StreamOwned<ClientConnection, TcpStream>);
 

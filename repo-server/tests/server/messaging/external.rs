@@ -1,6 +1,8 @@
 //! A real Mosquitto as the fleet's broker, by the configuration that the server writes; and a client of AWS IoT Core.
 
-use super::clients::{Device, Making, Wire, packet, publish_packet, subscribe_packet};
+use super::clients::{
+    Device, Making, UPGRADE, Wire, connect_packet, frame, packet, publish_packet, subscribe_packet, unframed,
+};
 use crate::running::{Answer, Server, Site, agent};
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
@@ -215,6 +217,37 @@ fn over_mosquitto_nobody_speaks_or_listens_where_no_policy_allows_it() {
     let acl = std::fs::read_to_string(mosquitto.folder.join("acl")).unwrap();
     assert!(acl.contains("\"+\"") && acl.contains("the server's own"), "who has no rights is told: {acl}");
     assert_eq!(acl.matches("user debfleet-server").count(), 1);
+}
+
+#[test]
+fn over_mosquittos_websocket_the_same_rights_hold() {
+    let site = Site::with_policy();
+    let (lamp, operator) = (site.enrolled("lamp-1"), site.operator());
+    let mut mosquitto = site.mosquitto();
+    let port = free_port();
+    let mut server = site.start_beside(&mosquitto, &["--broker-websockets", &port.to_string()]);
+    server.bases.push(format!("wss://localhost:{port}"));
+    mosquitto.start();
+    server.wait_for_broker();
+    let mut watching = server.subscribe(&operator, "sensor/#", &["-q", "1"]);
+    let upgraded = |shown| {
+        let mut wire = Wire::open(&server, "wss", &lamp, shown, &["http/1.1"]).unwrap();
+        wire.send(format!("{UPGRADE}Sec-WebSocket-Protocol: mqtt\r\n\r\n").as_bytes());
+        wire
+    };
+    let mut wire = upgraded(true);
+    let head = wire.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    wire.send(&frame(&connect_packet(5, "lamp-1", true, None)));
+    let (first, body) = unframed(&wire.frame());
+    assert_eq!((first, body[1]), (0x20, 0), "CONNACK");
+    for (topic, reason) in [("sensor/device/lamp-2", 135), ("sensor/device/lamp-1", 0)] {
+        wire.send(&frame(&publish_packet(5, topic, Some(7), b"{}")));
+        let (first, body) = unframed(&wire.frame());
+        assert_eq!((first, body.get(2).copied().unwrap_or_default()), (0x40, reason), "PUBACK, {topic}");
+    }
+    assert_eq!(watching.next(), "0 1 sensor/device/lamp-1 {}");
+    assert_eq!(upgraded(false).any_frame(), None, "without a certificate");
 }
 
 #[test]

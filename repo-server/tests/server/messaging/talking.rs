@@ -1,6 +1,6 @@
 //! What devices and those who command them say to each other.
 
-use super::clients::{Making, Wire, packet, publish_packet, subscribe_packet, text};
+use super::clients::{Making, UPGRADE, Wire, frame, packet, publish_packet, subscribe_packet, text, unframed};
 use crate::running::Site;
 
 pub(super) const MQTTS: [&str; 4] = ["--mqtts", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
@@ -178,10 +178,8 @@ fn the_https_address_carries_mqtt_too() {
     let mut stranger = Wire::open(&server, "https", &lamp, false, &["mqtt"]).unwrap();
     assert_eq!(stranger.connect(5, "lamp-1", true, None), None, "without a certificate");
 
-    let upgrade = "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let mut wire = Wire::open(&server, "https", &lamp, true, &["http/1.1"]).unwrap();
-    wire.send(format!("{upgrade}Sec-WebSocket-Protocol: mqtt\r\n\r\n").as_bytes());
+    wire.send(format!("{UPGRADE}Sec-WebSocket-Protocol: mqtt\r\n\r\n").as_bytes());
     let head = wire.head();
     assert!(
         head.starts_with("HTTP/1.1 101 ") && head.to_lowercase().contains("sec-websocket-protocol: mqtt\r\n"),
@@ -202,7 +200,7 @@ fn the_https_address_carries_mqtt_too() {
     assert_eq!(answers, [0xd0, 0, 0xd0, 0]);
 
     for (head, status) in
-        [(format!("{upgrade}\r\n"), "400"), (format!("{upgrade}Sec-WebSocket-Protocol: chat\r\n\r\n"), "400")]
+        [(format!("{UPGRADE}\r\n"), "400"), (format!("{UPGRADE}Sec-WebSocket-Protocol: chat\r\n\r\n"), "400")]
     {
         let mut wire = Wire::open(&server, "https", &lamp, true, &["http/1.1"]).unwrap();
         wire.send(head.as_bytes());
@@ -210,20 +208,10 @@ fn the_https_address_carries_mqtt_too() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
     let mut wire = Wire::open(&server, "https", &lamp, false, &["http/1.1"]).unwrap();
-    wire.send(format!("{upgrade}Sec-WebSocket-Protocol: mqtt\r\n\r\n").as_bytes());
+    wire.send(format!("{UPGRADE}Sec-WebSocket-Protocol: mqtt\r\n\r\n").as_bytes());
     assert!(wire.head().starts_with("HTTP/1.1 101 "), "it may be a person");
     wire.send(&frame(&super::clients::connect_packet(5, "lamp-1", true, None)));
     assert_eq!(unframed(&wire.frame()).1[1], 134, "and shows no token");
-}
-
-/// RFC 6455 §5.2, masked with nothing.
-fn frame(bytes: &[u8]) -> Vec<u8> {
-    [&[0x82, 0x80 | u8::try_from(bytes.len()).unwrap(), 0, 0, 0, 0], bytes].concat()
-}
-
-fn unframed(packet: &[u8]) -> (u8, Vec<u8>) {
-    assert_eq!(usize::from(packet[1]) + 2, packet.len());
-    (packet[0], packet[2..].to_vec())
 }
 
 #[test]
