@@ -10,6 +10,7 @@ mod error;
 mod password;
 mod secrets;
 mod seen_things;
+mod signing_in;
 mod users;
 
 pub(crate) use decisions::PersonSubject;
