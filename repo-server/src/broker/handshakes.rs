@@ -5,6 +5,7 @@ use crate::listening;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
@@ -13,27 +14,34 @@ use tokio_rustls::server::TlsStream;
 /// Handshakes under way at a time. Who begins one more ends the oldest, which has had its time unless nobody means it.
 const MOST_HANDSHAKES: usize = 1024;
 
+/// How often it is told that clients do not finish: a hostile one has thousands of connections.
+const TELLING_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Serves MQTT over TLS on an address until told to stop.
 pub(crate) async fn serve(listener: TcpListener, tls: TlsAcceptor, front: Arc<Front>, stop: watch::Receiver<bool>) {
     let places = front.places.clone();
     let handshakes = Handshakes::default();
+    let unfinished = Arc::new(Mutex::new(Unfinished::default()));
     let not_a_proxy = |_| false;
     listening::accept(listener, &places, stop, not_a_proxy, |stream, address, place| {
-        let (tls, front, handshakes) = (tls.clone(), front.clone(), handshakes.clone());
+        let (tls, front) = (tls.clone(), front.clone());
+        let (handshakes, unfinished) = (handshakes.clone(), unfinished.clone());
         let pushed_out = handshakes.begin();
         tokio::spawn(async move {
             // What only the handshake needs is given back after it.
             let shaken = Box::pin(async {
                 tokio::select! {
                     shaken = shake_hands(&tls, stream, address) => shaken,
-                    () = pushed_out.notified() => None,
+                    () = pushed_out.notified() => Err(Some("others began after it".to_owned())),
                 }
             })
             .await;
             handshakes.end(&pushed_out);
             drop((tls, handshakes, pushed_out));
-            if let Some(stream) = shaken {
-                front.serve_tls(stream, address, place).await;
+            match shaken {
+                Ok(stream) => front.serve_tls(stream, address, place).await,
+                Err(Some(reason)) => Unfinished::note(&unfinished, address, &reason),
+                Err(None) => {}
             }
         });
     })
@@ -68,16 +76,47 @@ impl Handshakes {
     }
 }
 
-/// In memory of its own: it is handed from one to the other.
-async fn shake_hands(tls: &TlsAcceptor, stream: TcpStream, address: IpAddr) -> Option<Box<TlsStream<TcpStream>>> {
+/// Handshakes that came to no end, since that was told.
+#[derive(Default)]
+struct Unfinished {
+    told: Option<Instant>,
+    count: u64,
+}
+
+impl Unfinished {
+    fn note(unfinished: &Mutex<Self>, address: IpAddr, reason: &str) {
+        // Two numbers are whole at any time.
+        let count = unfinished.lock().unwrap_or_else(PoisonError::into_inner).one_more(Instant::now());
+        if let Some(count) = count {
+            tracing::info!(%address, reason, count, "MQTT clients did not finish their TLS handshakes; this is the last one");
+        }
+    }
+
+    /// How many there were, if it is time to tell.
+    fn one_more(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < TELLING_INTERVAL) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.count))
+    }
+}
+
+/// The stream, in memory of its own: it is handed from one to the other. Or why there is none, if that is not told yet.
+async fn shake_hands(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    address: IpAddr,
+) -> Result<Box<TlsStream<TcpStream>>, Option<String>> {
     match listening::handshake(tls, stream).await {
-        Ok(stream) => return Some(Box::new(stream)),
+        Ok(stream) => Ok(Box::new(stream)),
         Err(listening::HandshakeError::Certificate(error)) => {
             tracing::warn!(%address, %error, "refused an MQTT client for its certificate");
+            Err(None)
         }
-        Err(error) => tracing::debug!(%address, %error, "a TLS handshake failed"),
+        Err(error) => Err(Some(error.to_string())),
     }
-    None
 }
 
 #[cfg(test)]
@@ -93,5 +132,12 @@ mod tests {
         let _one_more = handshakes.begin();
         assert_eq!(handshakes.all().len(), MOST_HANDSHAKES);
         assert!(Arc::ptr_eq(&handshakes.all()[0], &all[2]), "there was room for it");
+    }
+
+    #[test]
+    fn thousands_that_do_not_finish_are_told_in_one_line_a_minute() {
+        let (mut unfinished, start) = (Unfinished::default(), Instant::now());
+        let told = [0, 1, 59, 60, 61, 300].map(|second| unfinished.one_more(start + Duration::from_secs(second)));
+        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
     }
 }

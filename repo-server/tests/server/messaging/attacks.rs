@@ -155,11 +155,12 @@ fn packets_that_are_too_large_or_make_no_sense_end_their_connection_only() {
 fn strangers_that_never_finish_take_no_place_from_others() {
     let site = Site::with_policy();
     let device = site.enrolled("lamp-1");
-    let server = site.start_with(&MQTTS);
+    let mut server = site.start_logging(&MQTTS);
     let port = server.port("mqtts");
     let silent: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     // And some that say who they are and then nothing.
     let mute: Vec<Wire> = (0..20).map(|_| Wire::open(&server, "mqtts", &device, true, &[]).unwrap()).collect();
     is_served(&server, &device);
     drop((silent, mute));
+    assert!(server.logged("did not finish their TLS handshakes").contains("127.0.0.1"));
 }
