@@ -171,7 +171,7 @@ async fn copy_in_transaction(
     Ok(())
 }
 
-/// Changes what a suite holds. No two changes are about the same package, so those that add some may come first.
+/// Changes what a suite holds. No two changes are about the same package, so those that add some may come last.
 async fn change_in_transaction(
     transaction: &mut AnyConnection,
     suite: &str,
