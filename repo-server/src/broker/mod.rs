@@ -127,6 +127,7 @@ impl Broker {
         let (store, writing) = Store::start(database.clone());
         let index = Arc::new(Index::default());
         let ids = Ids::new(kept.highest);
+        let wills = Wills::new(std::mem::take(&mut kept.wills));
         let retained = Retained::new(store.clone(), std::mem::take(&mut kept.retained));
         let sessions = Sessions::new(store.clone(), index.clone(), metrics.clone(), kept);
         let (attendance, changes) = Attendance::new();
@@ -143,7 +144,7 @@ impl Broker {
             sessions,
             index,
             retained,
-            wills: Wills::default(),
+            wills,
             store,
             attendance,
             ids,

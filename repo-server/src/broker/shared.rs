@@ -9,7 +9,7 @@ use super::now;
 use super::retained::Retained;
 use super::sessions::{Delivery, Sessions};
 use super::store::{Store, StoreError};
-use super::wills::Wills;
+use super::wills::{WaitingWill, Wills};
 use super::wire::{DisconnectReasonCode, PublishProperties, QoS, Will};
 use crate::certificates::{Certificates, Standing};
 use crate::messaging::{Audience, Outgoing, Violations};
@@ -164,8 +164,9 @@ impl Core {
             looks.tick().await;
             let due = self.wills.due(now());
             // Together, so that many share one write to the disk.
-            futures_util::future::join_all(due.into_iter().map(async |(client, will)| {
+            futures_util::future::join_all(due.into_iter().map(async |WaitingWill { client, due, will }| {
                 self.publish_will(&client, will).await;
+                self.store.will_ended(client, due).await;
             }))
             .await;
         }

@@ -5,6 +5,7 @@ use super::{Connection, End};
 use crate::broker::link::Admitted;
 use crate::broker::now;
 use crate::broker::presence::disconnect_reason;
+use crate::broker::wills::Published;
 use crate::broker::wire::Answer;
 use tokio::time::timeout;
 
@@ -40,10 +41,14 @@ impl Connection {
         };
         // Otherwise the client has another connection by now, which saw to the will of this one.
         let Some(lasts) = lasts else { return };
-        let will = self.link.take_will().filter(|_| wants_will);
-        let due = will.and_then(|will| core.wills.leave(&client.id, will, lasts, now()));
-        if let Some(will) = due {
-            core.publish_will(&client.id, will).await;
+        let Some(will) = self.link.take_will().filter(|_| wants_will) else { return };
+        match core.wills.leave(&client.id, will, lasts, now()) {
+            Published::Now(will) => core.publish_will(&client.id, will).await,
+            Published::Later(waiting) => {
+                if let Err(error) = core.store.will_waits(waiting).await {
+                    tracing::error!(%error, client = %client.id, "a will that waits does not survive a restart");
+                }
+            }
         }
     }
 

@@ -176,8 +176,14 @@ impl Connection {
             // MQTT 5 §3.1.3.2.2: one with a delay is for a client that does not come back.
             replaced.take_will().filter(|will| will.delay == 0 || !present)
         });
-        for will in left_by_replaced.into_iter().chain(core.wills.take_back(client, present)) {
+        if let Some(will) = left_by_replaced {
             core.publish_will(client, will).await;
+        }
+        if let Some(waiting) = core.wills.take_back(client) {
+            if !present {
+                core.publish_will(client, waiting.will).await;
+            }
+            core.store.will_ended(waiting.client, waiting.due).await;
         }
     }
 

@@ -92,8 +92,8 @@ impl<'a> Bulk<'a> {
                 query = query
                     .bind(message.id)
                     .bind(message.topic().to_owned())
-                    .bind(payload(message))
-                    .bind(properties(message)?)
+                    .bind(payload(&message.publish))
+                    .bind(properties(&message.publish)?)
                     .bind(message.expires_at);
             }
             query.execute(&mut *connection).await?;

@@ -10,6 +10,7 @@ pub(super) use read::read;
 
 use super::ids::ClientId;
 use super::message::Message;
+use super::wills::WaitingWill;
 use super::wire::Subscription;
 use sqlx::AnyPool;
 use std::num::NonZeroU32;
@@ -58,6 +59,7 @@ pub(super) struct Kept {
     /// Which messages each session has not acknowledged.
     pub(super) pending: Vec<(String, i64)>,
     pub(super) retained: Vec<Message>,
+    pub(super) wills: Vec<WaitingWill>,
     /// No message has a higher id.
     pub(super) highest: i64,
 }
@@ -72,6 +74,9 @@ pub(super) enum Write {
     Unsubscribed(ClientId, String),
     Retained(Arc<Message>),
     NotRetained(String),
+    WillWaits(WaitingWill),
+    /// Of this client, and due then.
+    WillEnded(ClientId, i64),
     /// What nobody needs any more.
     Sweep(i64),
 }
@@ -155,6 +160,16 @@ impl Store {
 
     pub(super) async fn not_retained(&self, topic: &str) -> Result<(), StoreError> {
         self.turn().await?.write(Write::NotRetained(topic.to_owned())).wait().await
+    }
+
+    /// Returns when it is on the disk.
+    pub(super) async fn will_waits(&self, waiting: WaitingWill) -> Result<(), StoreError> {
+        self.turn().await?.write(Write::WillWaits(waiting)).wait().await
+    }
+
+    /// It was published, or its client is back.
+    pub(super) async fn will_ended(&self, client: ClientId, due: i64) {
+        self.write_later(Write::WillEnded(client, due)).await;
     }
 
     pub(super) async fn acknowledged(&self, client: &ClientId, message: i64) {

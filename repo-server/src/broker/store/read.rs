@@ -3,7 +3,8 @@
 use super::{Copy, Kept, KeptSession, StoreError};
 use crate::broker::ids::ClientId;
 use crate::broker::message::Message;
-use crate::broker::wire::QoS;
+use crate::broker::wills::WaitingWill;
+use crate::broker::wire::{QoS, Will};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sqlx::any::AnyRow;
@@ -23,6 +24,18 @@ fn message(row: &AnyRow, qos: QoS) -> Result<Message, sqlx::Error> {
     let payload = decoded(STANDARD.decode(text(row, 2)?))?.into();
     let properties = decoded(serde_json::from_str(&text(row, 3)?))?;
     Ok(Message::of(row.try_get(0)?, text(row, 1)?, payload, qos, properties, row.try_get(4)?))
+}
+
+fn qos(row: &AnyRow, at: usize) -> Result<QoS, sqlx::Error> {
+    Ok(if row.try_get::<i64, _>(at)? == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce })
+}
+
+fn waiting_will(row: &AnyRow) -> Result<WaitingWill, sqlx::Error> {
+    let payload = decoded(STANDARD.decode(text(row, 2)?))?.into();
+    let properties = decoded(serde_json::from_str(&text(row, 3)?))?;
+    let mut publish = Message::of(0, text(row, 1)?, payload, qos(row, 4)?, properties, None).publish;
+    publish.retain = row.try_get::<i64, _>(5)? != 0;
+    Ok(WaitingWill { client: text(row, 6)?.into(), due: row.try_get(0)?, will: Will { publish, delay: 0 } })
 }
 
 pub(super) async fn pending(
@@ -70,10 +83,9 @@ pub(in crate::broker) async fn read(database: &AnyPool, now: i64) -> Result<Kept
     let pending = pending.iter().map(|row| Ok((text(row, 0)?, row.try_get(1)?)));
     let retained = sqlx::query("SELECT id, topic, payload, properties, expires_at, qos FROM mqtt_retained");
     let retained = retained.fetch_all(database).await?;
-    let retained = retained.iter().map(|row| {
-        let qos = if row.try_get::<i64, _>(5)? == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-        message(row, qos)
-    });
+    let retained = retained.iter().map(|row| message(row, qos(row, 5)?));
+    let wills = sqlx::query("SELECT due, topic, payload, properties, qos, retain, client_id FROM mqtt_wills");
+    let wills = wills.fetch_all(database).await?;
     let highest = sqlx::query(
         "SELECT COALESCE(MAX(id), 0) FROM (SELECT MAX(id) AS id FROM mqtt_messages UNION ALL \
          SELECT MAX(id) AS id FROM mqtt_retained) AS ids",
@@ -83,6 +95,7 @@ pub(in crate::broker) async fn read(database: &AnyPool, now: i64) -> Result<Kept
         subscriptions: subscriptions.collect::<Result<_, sqlx::Error>>()?,
         pending: pending.collect::<Result<_, sqlx::Error>>()?,
         retained: retained.collect::<Result<_, sqlx::Error>>()?,
+        wills: wills.iter().map(waiting_will).collect::<Result<_, sqlx::Error>>()?,
         highest: highest.fetch_one(database).await?.try_get(0)?,
     })
 }

@@ -4,6 +4,7 @@ use super::bulk::Bulk;
 use super::columns::{json, payload, properties};
 use super::{KeptSession, StoreError, Write};
 use crate::broker::message::Message;
+use crate::broker::wills::WaitingWill;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 
 pub(super) async fn transact(database: &AnyPool, writes: &[&Write]) -> Result<(), StoreError> {
@@ -61,6 +62,10 @@ async fn apply(connection: &mut AnyConnection, write: &Write) -> Result<(), sqlx
         }
         Write::Retained(message) => return retain(connection, message).await,
         Write::NotRetained(topic) => sqlx::query("DELETE FROM mqtt_retained WHERE topic = $1").bind(topic),
+        Write::WillWaits(waiting) => return keep_will(connection, waiting).await,
+        Write::WillEnded(client, due) => {
+            sqlx::query("DELETE FROM mqtt_wills WHERE client_id = $1 AND due = $2").bind(client.to_string()).bind(*due)
+        }
         Write::Sweep(now) => return sweep(connection, *now).await,
     }
     .execute(connection)
@@ -88,9 +93,31 @@ async fn retain(connection: &mut AnyConnection, message: &Message) -> Result<(),
     .bind(message.topic().to_owned())
     .bind(message.id)
     .bind(i64::from(message.publish.qos.value()))
-    .bind(payload(message))
-    .bind(properties(message)?)
+    .bind(payload(&message.publish))
+    .bind(properties(&message.publish)?)
     .bind(message.expires_at)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn keep_will(
+    connection: &mut AnyConnection,
+    WaitingWill { client, due, will }: &WaitingWill,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO mqtt_wills (client_id, due, topic, qos, retain, payload, properties) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO UPDATE SET due = EXCLUDED.due, \
+         topic = EXCLUDED.topic, qos = EXCLUDED.qos, retain = EXCLUDED.retain, payload = EXCLUDED.payload, \
+         properties = EXCLUDED.properties",
+    )
+    .bind(client.to_string())
+    .bind(*due)
+    .bind(will.publish.topic.to_string())
+    .bind(i64::from(will.publish.qos.value()))
+    .bind(i64::from(will.publish.retain))
+    .bind(payload(&will.publish))
+    .bind(properties(&will.publish)?)
     .execute(connection)
     .await
     .map(drop)

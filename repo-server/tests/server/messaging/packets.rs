@@ -259,23 +259,62 @@ fn a_session_lasts_as_long_as_its_client_said_last() {
     assert_eq!(connack[0], 0);
 }
 
+/// CONNECT of `lamp-1`, whose session lasts an hour, with a will after so many seconds.
+fn connect_with_will(delay: u32, will: &str) -> Vec<u8> {
+    let mut body = text("MQTT");
+    body.extend([5, 0b0000_1100, 0, 60, 5]);
+    body.extend(property32(0x11, 3600));
+    body.extend(text("lamp-1"));
+    body.push(5);
+    body.extend(property32(0x18, delay));
+    body.extend(text("sensor/device/lamp-1"));
+    body.extend(text(will));
+    packet(0x10, &body)
+}
+
+/// What waits for the operator's session, or comes to it, next.
+fn heard(server: &Server, operator: &Device) -> String {
+    let (mut wire, connack) = open(server, operator, &connect5("operator", false, &property32(0x11, 3600)));
+    assert_eq!(connack[0], 1, "session present");
+    let (first, body) = wire.receive().unwrap();
+    assert_eq!(first & 0xf6, 0x32, "PUBLISH");
+    let id = text("sensor/device/lamp-1").len();
+    wire.send(&packet(0x40, &body[id..id + 2]));
+    ping(&mut wire);
+    // A length of properties, which are none, stands before the payload.
+    String::from_utf8(body[id + 3..].to_vec()).unwrap()
+}
+
+#[test]
+fn a_will_that_waits_survives_the_server() {
+    let site = Site::with_policy();
+    let (lamp, operator) = (site.enrolled("lamp-1"), site.operator());
+    let mut server = site.start_logging(&MQTTS);
+    let (mut wire, _) = open(&server, &operator, &connect5("operator", false, &property32(0x11, 3600)));
+    wire.send(&subscribe_packet(5, 1, "sensor/device/#"));
+    assert_eq!(wire.receive().unwrap().0, 0x90, "SUBACK");
+    drop(wire);
+    drop(open(&server, &lamp, &connect_with_will(1, "gone")));
+    server.logged("disconnected client=lamp-1");
+    server.kill();
+    let server = site.start_with(&MQTTS);
+    assert_eq!(heard(&server, &operator), "gone");
+    // And one whose client is back in time is not published, by this server or the next.
+    drop(open(&server, &lamp, &connect_with_will(3600, "early")));
+    let (mut wire, connack) = open(&server, &lamp, &connect_with_will(1, "later"));
+    assert_eq!(connack[0], 1, "session present");
+    ping(&mut wire);
+    assert!(server.stop(), "its client is cut off then");
+    assert_eq!(heard(&site.start_with(&MQTTS), &operator), "later");
+}
+
 #[test]
 fn a_will_with_a_delay_is_for_a_client_that_does_not_come_back() {
     let site = Site::with_policy();
     let lamp = site.enrolled("lamp-1");
     let server = site.start_with(&MQTTS);
     let mut watching = server.subscribe(&site.operator(), "sensor/device/#", &["-q", "1"]);
-    let connect = |delay: u32, will: &str| {
-        let mut body = text("MQTT");
-        body.extend([5, 0b0000_1100, 0, 60, 5]);
-        body.extend(property32(0x11, 3600));
-        body.extend(text("lamp-1"));
-        body.push(5);
-        body.extend(property32(0x18, delay));
-        body.extend(text("sensor/device/lamp-1"));
-        body.extend(text(will));
-        packet(0x10, &body)
-    };
+    let connect = connect_with_will;
     // It is back before its time.
     let (wire, _) = open(&server, &lamp, &connect(1, "early"));
     drop(wire);
