@@ -278,7 +278,7 @@ pub async fn serve(start: Start, announce: impl Fn(&str)) -> Result<(), ServeErr
     helpers.spawn(reload_on(hang_up, Arc::new(reloader)));
     helpers.spawn(async move {
         tokio::join!(
-            repository.maintain(),
+            repository.maintain(&audit),
             access.suites.keep_up(),
             certificates.tell_changes(),
             registry.keep_up(),

@@ -40,6 +40,11 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
+    /// The server, where nobody asks it to.
+    pub(crate) fn server() -> Self {
+        Self { name: "debfleet-server".to_owned(), token: None, remote_address: "local".to_owned() }
+    }
+
     /// Whoever may run this command on the server's own data.
     pub(crate) fn local(command: &str) -> Self {
         let user = rustix::process::getuid().as_raw();

@@ -339,14 +339,11 @@ pub(super) async fn set_retention(
 ) -> Result<axum::Json<Retention>, Problem> {
     let suite = known_suite(&state, &suite)?;
     caller.require(Action::ChangeSuite(&suite))?;
-    let note = |action, detail| state.audit.record(caller.entry(action, suite.as_str(), detail, Outcome::Done));
     state.repository.set_retention(&suite, asked).await?;
     // Noted by itself: it holds also where what goes cannot be withdrawn now.
-    note("suite.retention", format!("{} versions, {} days", asked.versions, asked.days)).await;
-    let gone = state.repository.withdraw_expired(&suite).await?;
-    if gone > 0 {
-        note("suite.withdraw", format!("{gone} packages that the suite does not keep")).await;
-    }
+    let detail = format!("{} versions, {} days", asked.versions, asked.days);
+    state.audit.record(caller.entry("suite.retention", suite.as_str(), detail, Outcome::Done)).await;
+    state.repository.withdraw_expired(&suite, caller.actor(), &state.audit).await?;
     Ok(axum::Json(asked))
 }
 

@@ -3,6 +3,7 @@
 use super::Repository;
 use super::error::PublishError;
 use super::store::POOL_WRITE_LEASE;
+use crate::audit::Audit;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ const FOLLOW_PAUSE: Duration = Duration::from_secs(30);
 
 impl Repository {
     /// Keeps every suite's Release valid and removes what is no longer needed, for ever.
-    pub(crate) async fn maintain(self: &Arc<Self>) {
+    pub(crate) async fn maintain(self: &Arc<Self>, audit: &Audit) {
         let renewing = async {
             loop {
                 let now = (self.clock)();
                 self.renew_releases().await;
                 self.sweep_blocks().await;
-                self.clear_out().await;
+                self.clear_out(audit).await;
                 self.upload_sets.forget_old(now);
                 if let Err(error) = self.remove_abandoned_pool_files(now - POOL_WRITE_LEASE).await {
                     tracing::warn!(%error, "could not remove pool files that were not published");

@@ -5,8 +5,10 @@ use super::Repository;
 use super::change::Change;
 use super::error::PublishError;
 use super::schedule;
+use crate::audit::{Actor, Audit, Entry};
 use debian_formats::Version;
 use debian_formats::names::SuiteName;
+use fleet_protocol::audit::Outcome;
 use fleet_protocol::suites::Retention;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -60,11 +62,16 @@ impl Repository {
         Ok(self.store.set_retention(suite, retention).await?)
     }
 
-    /// Withdraws what a suite does not keep and no device has installed; gives how many packages went.
-    pub(crate) async fn withdraw_expired(self: &Arc<Self>, suite: &SuiteName) -> Result<usize, PublishError> {
+    /// Withdraws what a suite does not keep and no device has installed.
+    pub(crate) async fn withdraw_expired(
+        self: &Arc<Self>,
+        suite: &SuiteName,
+        actor: Actor,
+        audit: &Audit,
+    ) -> Result<(), PublishError> {
         let retention = self.retention(suite).await?;
         if retention.is_unlimited() {
-            return Ok(0);
+            return Ok(());
         }
         let mut gone = expired(self.store.held(suite).await?, retention, (self.clock)());
         if !gone.is_empty() {
@@ -76,18 +83,21 @@ impl Repository {
         if count > 0 {
             let changes = gone.into_iter().map(|package| Change::Remove { package: package.sha256 }).collect();
             self.submit(suite, changes).await?;
+            let detail = format!("{count} packages that the suite does not keep");
+            let (action, subject) = ("suite.withdraw", suite.to_string());
+            audit.record(Entry { actor, action, subject, detail, outcome: Outcome::Done }).await;
             tracing::info!(%suite, count, "withdrew packages that the suite does not keep");
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Withdraws what suites do not keep, and removes packages that no suite holds and no index within its lifetime
     /// names.
-    pub(super) async fn clear_out(self: &Arc<Self>) {
+    pub(super) async fn clear_out(self: &Arc<Self>, audit: &Audit) {
         for suite in self.suite_names() {
-            match self.withdraw_expired(&suite).await {
+            match self.withdraw_expired(&suite, Actor::server(), audit).await {
                 // A snapshot keeps all.
-                Ok(_) | Err(PublishError::Frozen(_)) => {}
+                Ok(()) | Err(PublishError::Frozen(_)) => {}
                 Err(error) => tracing::warn!(%suite, %error, "could not withdraw what the suite does not keep"),
             }
         }

@@ -162,6 +162,12 @@ fn what_a_suite_does_not_keep_goes_and_leaves_the_pool_when_no_index_names_it() 
     // The same version may come again, and goes again.
     server.publish(&hi("1.9").signed_by(&site.package_key)).published();
     assert_eq!(server.check_suite(), names(&["hi 1.10", "hi 1.9", "hi 2.0"]));
+    assert!(server.stop());
+    let mut server = site.start_logging(&["--http", "127.0.0.1:0"]);
+    server.logged("withdrew packages that the suite does not keep");
+    assert_eq!(server.check_suite(), names(&["hi 1.10", "hi 2.0"]));
+    let newest = &server.audit("").entries[0];
+    assert_eq!((newest.action.as_str(), newest.actor.as_str()), ("suite.withdraw", "debfleet-server"));
 }
 
 #[test]
