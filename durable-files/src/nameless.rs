@@ -46,6 +46,11 @@ impl Nameless {
         }
     }
 
+    /// Flushes what is in it so far to the disk, so that [`Self::commit`] has less left to do.
+    pub fn flush(&self) -> io::Result<()> {
+        self.file().sync_data()
+    }
+
     /// Flushes it to the disk and puts it in place, over what stands there.
     pub fn commit(self, mode: u32) -> Result<(), DurableError> {
         let (target, file) = match self.kind {

@@ -15,7 +15,7 @@ use debian_formats::deb::{
 use debian_formats::openpgp::{OpenPgpError, SigningKey};
 use durable_files::{DurableError, Nameless, is_full};
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -144,7 +144,8 @@ fn write_into(
     let signers: Vec<_> = signers.iter().map(|(role, key)| (role, key)).collect();
     let package = Nameless::new(&path)?;
     let mut out = BufWriter::with_capacity(BUFFER, package.file());
-    parts.write(&mut out, &path, &signers).map_err(|DebError { problem, .. }| match problem {
+    let meanwhile = |out: &mut BufWriter<&File>| out.flush().and_then(|()| package.flush());
+    parts.write(&mut out, &path, &signers, meanwhile).map_err(|DebError { problem, .. }| match problem {
         DebProblem::Io(cause) => output(cause),
         DebProblem::Signature { cause, .. } => WriteError::Sign(cause),
         other => output(io::Error::other(other.to_string())),

@@ -3,7 +3,7 @@
 use super::members::{HEADER_BYTES, MAX_SIGNATURES, Member, Members};
 use super::read::Deb;
 use super::role::SignatureRole;
-use super::write::{Signature, member_header};
+use super::write::Signature;
 use super::{DebError, DebProblem};
 use crate::openpgp::{OpenPgpError, SigningKey};
 use jiff::Timestamp;
@@ -39,12 +39,7 @@ impl Deb {
                 pad(member.size, out)?;
             }
             for signature in signatures {
-                // The library writes the archive's first line before its first member; it stands there already.
-                let mut archive = ar::Builder::new(Vec::new());
-                let header = member_header(&signature.role.member_name(), signature.bytes.len() as u64, time);
-                archive.append(&header, signature.bytes.as_slice())?;
-                let bytes = archive.into_inner()?;
-                out.write_all(bytes.strip_prefix(b"!<arch>\n").unwrap_or(&bytes))?;
+                signature.write(time, out)?;
             }
             out.flush()
         };

@@ -30,8 +30,20 @@ pub struct Signature {
     pub(super) bytes: Vec<u8>,
 }
 
+impl Signature {
+    /// As a member of an archive that has begun.
+    pub(super) fn write(&self, time: Timestamp, out: &mut impl Write) -> io::Result<()> {
+        // The library writes the archive's first line before its first member; it stands there already.
+        let mut archive = ar::Builder::new(Vec::new());
+        let header = member_header(&self.role.member_name(), self.bytes.len() as u64, time);
+        archive.append(&header, self.bytes.as_slice())?;
+        let bytes = archive.into_inner()?;
+        out.write_all(bytes.strip_prefix(b"!<arch>\n").unwrap_or(&bytes))
+    }
+}
+
 /// An ar member's header as dpkg-deb writes it.
-pub(super) fn member_header(name: &str, size: u64, time: Timestamp) -> ar::Header {
+fn member_header(name: &str, size: u64, time: Timestamp) -> ar::Header {
     let mut header = ar::Header::new(name.as_bytes().to_vec(), size);
     header.set_mode(0o100_644);
     header.set_mtime(u64::try_from(time.as_second()).unwrap_or(0));
@@ -41,33 +53,43 @@ pub(super) fn member_header(name: &str, size: u64, time: Timestamp) -> ar::Heade
 const DEBIAN_BINARY: &[u8] = b"2.0\n";
 
 impl DebParts<'_> {
-    /// Writes the archive, signed by every key in its role. `path` only names it in errors.
-    pub fn write(
+    /// Writes the archive, signed by every key in its role. `path` only names it in errors. While signatures are made,
+    /// `meanwhile` may do something with what is written so far.
+    pub fn write<W: Write>(
         &self,
-        out: &mut impl Write,
+        out: &mut W,
         path: &Path,
         signers: &[(&SignatureRole, &SigningKey)],
+        meanwhile: impl FnOnce(&mut W) -> io::Result<()>,
     ) -> Result<(), DebError> {
-        self.write_members(out, signers).map_err(|problem| DebError { path: path.to_owned(), problem })
+        let written = self.write_members(out, signers, meanwhile);
+        written.map_err(|problem| DebError { path: path.to_owned(), problem })
     }
 
     /// The signatures stand behind what they sign, so both can be made at once.
-    fn write_members(&self, out: &mut impl Write, signers: &[(&SignatureRole, &SigningKey)]) -> Result<(), DebProblem> {
-        let mut archive = ar::Builder::new(out);
+    fn write_members<W: Write>(
+        &self,
+        out: &mut W,
+        signers: &[(&SignatureRole, &SigningKey)],
+        meanwhile: impl FnOnce(&mut W) -> io::Result<()>,
+    ) -> Result<(), DebProblem> {
         let signatures: Vec<Signature> = std::thread::scope(|scope| {
             let signing: Vec<_> = signers.iter().map(|(role, key)| scope.spawn(|| self.sign(role, key))).collect();
-            self.write_payload(&mut archive)?;
+            self.write_payload(out)?;
+            if !signing.is_empty() {
+                meanwhile(out)?;
+            }
             let stopped = || io::Error::other("the thread that signs stopped; this is a bug, please report it");
             signing.into_iter().map(|thread| thread.join().map_err(|_| stopped())?).collect::<Result<_, DebProblem>>()
         })?;
         for signature in signatures {
-            let header = member_header(&signature.role.member_name(), signature.bytes.len() as u64, self.time);
-            archive.append(&header, signature.bytes.as_slice())?;
+            signature.write(self.time, out)?;
         }
-        Ok(archive.into_inner()?.flush()?)
+        Ok(out.flush()?)
     }
 
-    fn write_payload(&self, archive: &mut ar::Builder<impl Write>) -> io::Result<()> {
+    fn write_payload(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut archive = ar::Builder::new(out);
         let name = |stem: &str| format!("{stem}.tar.{}", self.compression.extension());
         let header = |name: &str, size| member_header(name, size, self.time);
         archive.append(&header("debian-binary", DEBIAN_BINARY.len() as u64), DEBIAN_BINARY)?;

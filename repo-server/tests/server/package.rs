@@ -79,6 +79,6 @@ fn archive(control: &[u8], data: &File, key: Option<&SigningKey>) -> Vec<u8> {
     let origin = SignatureRole::origin();
     let signers: Vec<_> = key.map(|key| (&origin, key)).into_iter().collect();
     let mut deb = Vec::new();
-    parts.write(&mut deb, Path::new("test.deb"), &signers).unwrap();
+    parts.write(&mut deb, Path::new("test.deb"), &signers, |_| Ok(())).unwrap();
     deb
 }
