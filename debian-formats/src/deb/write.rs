@@ -5,12 +5,9 @@ use super::{Compression, DebError, DebProblem};
 use crate::openpgp::{OpenPgpError, SigningKey};
 use jiff::Timestamp;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-/// Bytes that are read from the disk at once.
-const BUFFER: usize = 1 << 17;
 
 /// The finished parts of a package, ready to be signed and written.
 pub struct DebParts<'a> {
@@ -103,17 +100,12 @@ impl DebParts<'_> {
 
     /// Signs the three payload members.
     fn sign(&self, role: &SignatureRole, key: &SigningKey) -> Result<Signature, DebProblem> {
-        let payload = DEBIAN_BINARY.chain(self.control_tar).chain(self.data());
+        let payload = DEBIAN_BINARY.chain(self.control_tar).chain(At { file: self.data_tar, offset: 0 });
         let bytes = key.sign_detached(payload, self.time).map_err(|cause| match cause {
             OpenPgpError::Io(error) => DebProblem::Io(error),
             cause => DebProblem::Signature { role: role.clone(), cause },
         })?;
         Ok(Signature { role: role.clone(), bytes })
-    }
-
-    /// data.tar from its beginning.
-    fn data(&self) -> impl Read {
-        BufReader::with_capacity(BUFFER, At { file: self.data_tar, offset: 0 })
     }
 }
 

@@ -17,8 +17,11 @@ use pgp::types::{
     KeyDetails as _, KeyVersion, PacketHeaderVersion, Password, PlainSecretParams, PublicParams, SecretParams, Tag,
     Timestamp as PgpTimestamp,
 };
-use std::io::Read;
+use std::io::{BufReader, Read};
 use zeroize::Zeroizing;
+
+/// Bytes that are read at once to be hashed.
+const BUFFER: usize = 1 << 17;
 
 /// A secret Ed25519 key that signs packages or releases. Its file form is an armoured OpenPGP secret key,
 /// which `gpg --import` reads.
@@ -107,6 +110,7 @@ impl SigningKey {
         let fail = making("signature");
         let config = signature_config(&self.inner.primary_key, SignatureType::Binary, self.not_before_key(time))
             .map_err(&fail)?;
+        let data = BufReader::with_capacity(BUFFER, data);
         let signature = config.sign(&self.inner.primary_key, &Password::empty(), data).map_err(&fail)?;
         DetachedSignature::new(signature).to_bytes().map_err(&fail)
     }
