@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
-use end_to_end::{BootedDevice, PackageKey, Server, Source, run};
+use end_to_end::network::UPLINK;
+use end_to_end::{BootedDevice, DebianRoot, PackageKey, Server, Source, in_own_network, run};
 use std::process::Command;
 
 /// A server with hi 0.1.0, and a booted device that has it.
@@ -237,4 +238,38 @@ fn a_person_and_the_installed_version_have_their_say() {
     device.shell("debfleet-updater rollback").success();
     assert_eq!(install.wait().unwrap().code(), Some(3));
     assert_eq!(device.says(), "Hello Deb! Version 0.2.0");
+}
+
+/// By the real NetworkManager, which a person tells what the network costs.
+#[test]
+fn an_update_waits_as_long_as_network_manager_calls_the_network_metered() {
+    let made = || drop(DebianRoot::with_network_manager());
+    in_own_network("an_update_waits_as_long_as_network_manager_calls_the_network_metered", made, || {
+        let key = PackageKey::new();
+        let server = Server::start(&key);
+        server.publish(&Source::hi().build(&key));
+        let mut device = BootedDevice::with_network_manager(&server, &key);
+        device.shell("debfleet-updater install hi").success();
+        let connection = format!(
+            "nmcli connection add type ethernet ifname {UPLINK} con-name {UPLINK} ipv4.method manual \
+             ipv4.addresses 10.9.8.7/24 ipv4.gateway 10.9.8.1"
+        );
+        device.shell(&connection).success();
+        let metered = |device: &BootedDevice, is: &str| {
+            let modify = format!("nmcli connection modify {UPLINK} connection.metered {is}");
+            device.shell(&format!("{modify} && nmcli connection up {UPLINK}")).success();
+        };
+        metered(&device, "yes");
+        let settings = "s/^packages.*/packages = [\"hi\"]\\npoll-interval = 1/";
+        device.shell(&format!("sed -i '{settings}' /etc/debfleet/updater.toml")).success();
+        device.shell("systemctl restart debfleet-updater").success();
+        server.publish(&Source::hi().bumped("0.2.0").build(&key));
+        device.wait_until("it waits", |device| {
+            device.status()["waiting"] == "hi 0.2.0-1 waits for a network that is not metered"
+        });
+        assert_eq!(device.says(), "Hello Deb! Version 0.1.0");
+        metered(&device, "no");
+        device.wait_until("it has updated itself", |device| device.says() == "Hello Deb! Version 0.2.0");
+        device.wait_for_state("committed");
+    });
 }

@@ -21,6 +21,7 @@ pub struct BootedDevice {
     /// Its disk.
     pub root: DebianRoot,
     machine: Option<Container>,
+    has_network: bool,
     outside: TempDir,
 }
 
@@ -28,7 +29,17 @@ impl BootedDevice {
     /// A device with this version of the updater installed, configured for the server, and booted.
     #[must_use]
     pub fn new(server: &Server, key: &PackageKey) -> Self {
-        let root = with_updater().copied();
+        static ROOT: OnceLock<DebianRoot> = OnceLock::new();
+        Self::in_root(ROOT.get_or_init(|| with_updater(DebianRoot::bootable())).copied(), server, key, false)
+    }
+
+    /// One that rules over its network by NetworkManager, for [`crate::in_own_network`].
+    #[must_use]
+    pub fn with_network_manager(server: &Server, key: &PackageKey) -> Self {
+        Self::in_root(with_updater(DebianRoot::with_network_manager()), server, key, true)
+    }
+
+    fn in_root(root: DebianRoot, server: &Server, key: &PackageKey, has_network: bool) -> Self {
         root.write("etc/debfleet/repository.gpg", &get(&format!("{}/debian/repository.gpg", server.url())));
         root.write("etc/debfleet/package.gpg", &std::fs::read(key.keyring()).expect("the keyring"));
         // A name that an update can make unknown.
@@ -39,7 +50,8 @@ impl BootedDevice {
              repository-keyring = \"/etc/debfleet/repository.gpg\"\npackage-keyring = \"/etc/debfleet/package.gpg\"\n"
         );
         root.write("etc/debfleet/updater.toml", config.as_bytes());
-        let mut device = Self { root, machine: None, outside: tempfile::tempdir().expect("a temporary folder") };
+        let mut device =
+            Self { root, machine: None, has_network, outside: tempfile::tempdir().expect("a temporary folder") };
         device.boot();
         device
     }
@@ -51,7 +63,8 @@ impl BootedDevice {
     }
 
     fn switch_on(&mut self) {
-        self.machine = Some(Container::start(&self.root.path(), &self.outside.path().join("console")));
+        let start = if self.has_network { Container::start_with_network } else { Container::start };
+        self.machine = Some(start(&self.root.path(), &self.outside.path().join("console")));
     }
 
     fn switch_on_after_reboot(&mut self) {
@@ -141,16 +154,13 @@ impl BootedDevice {
     }
 }
 
-/// A root with the updater's package, made once for all tests of a program.
-fn with_updater() -> &'static DebianRoot {
-    static ROOT: OnceLock<DebianRoot> = OnceLock::new();
-    ROOT.get_or_init(|| {
-        let (root, updater) = (DebianRoot::bootable(), Source::updater("0.1.0"));
-        let package = updater.build(&PackageKey::new());
-        root.write("root/updater.deb", &std::fs::read(package).expect("the package"));
-        root.shell("dpkg -i /root/updater.deb && rm /root/updater.deb").success();
-        root
-    })
+/// A root with the updater's package.
+fn with_updater(root: DebianRoot) -> DebianRoot {
+    let updater = Source::updater("0.1.0");
+    let package = updater.build(&PackageKey::new());
+    root.write("root/updater.deb", &std::fs::read(package).expect("the package"));
+    root.shell("dpkg -i /root/updater.deb && rm /root/updater.deb").success();
+    root
 }
 
 impl Drop for BootedDevice {

@@ -10,15 +10,25 @@ use std::process::{Child, Command, Stdio};
 pub struct Container(Child);
 
 impl Container {
-    /// Switches it on; what its console prints goes to a file.
+    /// Switches it on; what its console prints goes to a file. It has no say in this machine's network.
     #[must_use]
     pub fn start(root: &Path, console: &Path) -> Self {
+        Self::start_with(root, console, &[])
+    }
+
+    /// The same for a network that the test has for itself, which the container may change.
+    #[must_use]
+    pub fn start_with_network(root: &Path, console: &Path) -> Self {
+        Self::start_with(root, console, &["--capability=CAP_NET_ADMIN"])
+    }
+
+    fn start_with(root: &Path, console: &Path, options: &[&str]) -> Self {
         let log = File::create(console).expect("the console's log");
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.args(["--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"]);
         // Nothing of this machine gets into it, but its network.
-        nspawn.args(["--resolv-conf=off", "--timezone=off", "--link-journal=no", "-D"]);
-        nspawn.arg(root).stdin(Stdio::null());
+        nspawn.args(["--resolv-conf=off", "--timezone=off", "--link-journal=no"]);
+        nspawn.args(options).arg("-D").arg(root).stdin(Stdio::null());
         nspawn.stdout(log.try_clone().expect("the log")).stderr(log).process_group(0);
         Self(nspawn.spawn().expect("systemd-nspawn starts; `cargo xtask test` installs it"))
     }

@@ -37,6 +37,12 @@ impl DebianRoot {
         Self::from_image(&image("bookworm-bootable", &["systemd-sysv", "dbus"]))
     }
 
+    /// The same, where NetworkManager has the network.
+    #[must_use]
+    pub fn with_network_manager() -> Self {
+        Self::from_image(&image("bookworm-network-manager", &["systemd-sysv", "dbus", "network-manager"]))
+    }
+
     /// Another root with the same content.
     #[must_use]
     pub fn copied(&self) -> Self {

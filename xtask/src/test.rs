@@ -8,7 +8,7 @@ use std::fs::File;
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 38] = [
+const NEEDED: [&str; 39] = [
     "aptly",
     "binutils",
     "btrfs-progs",
@@ -27,6 +27,7 @@ const NEEDED: [&str; 38] = [
     "git",
     "gnupg",
     "gpgv",
+    "iproute2",
     "lintian",
     "mmdebstrap",
     "mosquitto",
