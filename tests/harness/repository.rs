@@ -10,8 +10,10 @@ use tempfile::TempDir;
 
 const GPG: [&str; 5] = ["--batch", "--quiet", "--yes", "--no-permission-warning", "--homedir"];
 
-/// The files of the suite `stable`, as apt fetches them.
+/// The files of a suite, as apt fetches them.
 pub struct RepositoryCopy {
+    /// `stable`, unless a test says otherwise.
+    suite: String,
     folder: TempDir,
     gnupg: TempDir,
 }
@@ -20,7 +22,14 @@ impl RepositoryCopy {
     /// Copies what a server publishes now.
     #[must_use]
     pub fn of(server: &Server) -> Self {
+        Self::of_suite(server, "stable")
+    }
+
+    /// The same of another suite.
+    #[must_use]
+    pub fn of_suite(server: &Server, suite: &str) -> Self {
         let copy = Self {
+            suite: suite.to_owned(),
             folder: tempfile::tempdir().expect("a temporary folder"),
             gnupg: tempfile::tempdir().expect("a temporary folder"),
         };
@@ -30,7 +39,7 @@ impl RepositoryCopy {
 
     /// Copies again: whatever a test damaged is mended.
     pub fn refresh(&self, server: &Server) {
-        let suite = "/debian/dists/stable";
+        let suite = self.dist();
         let mut wanted: Vec<String> =
             ["InRelease", "Release", "Release.gpg"].map(|name| format!("{suite}/{name}")).into();
         wanted.push("/debian/repository.gpg".into());
@@ -42,7 +51,8 @@ impl RepositoryCopy {
                 wanted.push(format!("{suite}/{folder}/by-hash/SHA256/{hash}"));
             }
         }
-        let index = String::from_utf8(server.get(&format!("{suite}/main/binary-amd64/Packages"))).expect("it is text");
+        let index = format!("{suite}/main/binary-amd64/Packages");
+        let index = String::from_utf8(server.get(&index)).expect("it is text");
         wanted.extend(
             index.lines().filter_map(|line| line.strip_prefix("Filename: ")).map(|path| format!("/debian/{path}")),
         );
@@ -55,6 +65,10 @@ impl RepositoryCopy {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    fn dist(&self) -> String {
+        format!("/debian/dists/{}", self.suite)
     }
 
     /// Reads a file, such as `/debian/dists/stable/Release`.
@@ -86,15 +100,16 @@ impl RepositoryCopy {
 
     /// Rewrites Release and signs it, with gpg, by a secret key in a file.
     pub fn resign(&self, secret: &Path, change: impl Fn(String) -> String) {
-        let release = String::from_utf8(self.read("/debian/dists/stable/Release")).expect("Release is text");
-        self.write("/debian/dists/stable/Release", change(release).as_bytes());
+        let path = format!("{}/Release", self.dist());
+        let release = String::from_utf8(self.read(&path)).expect("Release is text");
+        self.write(&path, change(release).as_bytes());
         let gpg = || {
             let mut command = Command::new("gpg");
             command.args(GPG).arg(self.gnupg.path());
             command
         };
         run(gpg().arg("--import").arg(secret)).success();
-        let suite = self.full("/debian/dists/stable");
+        let suite = self.full(&self.dist());
         let release = suite.join("Release");
         run(gpg().arg("--output").arg(suite.join("InRelease")).arg("--clearsign").arg(&release)).success();
         run(gpg().arg("--armor").arg("--output").arg(suite.join("Release.gpg")).arg("--detach-sign").arg(&release))
@@ -108,7 +123,7 @@ impl RepositoryCopy {
         scan.current_dir(self.full("/debian")).args(["--multiversion", "offered"]);
         let index = run(&mut scan).success();
         let digest: String = Sha256::digest(&index).iter().map(|byte| format!("{byte:02x}")).collect();
-        let folder = "/debian/dists/stable/main/binary-amd64";
+        let folder = format!("{}/main/binary-amd64", self.dist());
         self.write(&format!("{folder}/Packages"), index.as_bytes());
         self.write(&format!("{folder}/by-hash/SHA256/{digest}"), index.as_bytes());
         self.resign(secret, |release| {
