@@ -24,6 +24,8 @@ pub struct Server {
     mosquitto: Option<Mosquitto>,
     /// Environment variables of the process.
     settings: Vec<(&'static str, String)>,
+    /// How far its clock is ahead, in seconds.
+    clock: Option<i64>,
 }
 
 /// What each process on the same database and bucket has a copy of.
@@ -57,6 +59,25 @@ impl Server {
         server
     }
 
+    /// The same, with a clock of its own ([`Self::begin_at`]): it was initialised long before any time that matters.
+    #[must_use]
+    pub fn start_with_clock(key: &PackageKey) -> Self {
+        let long_ago = Some(-100 * 24 * 3600);
+        let mut server = Self::initialised_by_clock(key, "http", vec![], long_ago);
+        run(Command::new("cp").arg("-a").arg(server.data()).arg(server.beginning())).success();
+        server.begin_at(0);
+        server
+    }
+
+    /// Makes everything as it was when such a server was initialised, and starts it so many seconds from now.
+    pub fn begin_at(&mut self, seconds: i64) {
+        self.kill();
+        std::fs::remove_dir_all(self.data()).expect("its data goes");
+        run(Command::new("cp").arg("-a").arg(self.beginning()).arg(self.data())).success();
+        self.clock = Some(seconds);
+        self.resume();
+    }
+
     /// So many processes on one database and one bucket.
     #[must_use]
     pub fn start_at_scale(key: &PackageKey, at_scale: &AtScale, count: usize) -> Vec<Self> {
@@ -86,6 +107,7 @@ impl Server {
             mqtts: self.mqtts.as_ref().map(|_| "127.0.0.1:0".to_owned()),
             mosquitto: None,
             settings: self.settings.clone(),
+            clock: self.clock,
         };
         server.resume();
         server
@@ -97,21 +119,34 @@ impl Server {
         server
     }
 
+    fn beginning(&self) -> PathBuf {
+        self.folder.path().join("beginning")
+    }
+
     fn initialised(key: &PackageKey, scheme: &'static str, settings: Vec<(&'static str, String)>) -> Self {
+        Self::initialised_by_clock(key, scheme, settings, None)
+    }
+
+    fn initialised_by_clock(
+        key: &PackageKey,
+        scheme: &'static str,
+        settings: Vec<(&'static str, String)>,
+        clock: Option<i64>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
-        let mut init = binary("debfleet-server");
+        let mut init = program(clock);
         init.envs(settings.clone()).arg("init").arg("--data").arg(&data).arg("--package-key").arg(key.keyring());
         let printed = run(&mut init).success();
         let token = printed.lines().find_map(|line| line.trim().strip_prefix("admin token: "));
         let token = token.expect("init prints the admin token").to_owned();
         let (url, address) = (String::new(), "127.0.0.1:0".to_owned());
-        Self { folder, token, running: None, scheme, url, address, mqtts: None, mosquitto: None, settings }
+        Self { folder, token, running: None, scheme, url, address, mqtts: None, mosquitto: None, settings, clock }
     }
 
     /// Starts it again on the same data and port.
     pub fn resume(&mut self) {
-        let mut command = binary("debfleet-server");
+        let mut command = program(self.clock);
         command.envs(self.settings.clone()).arg("--data").arg(self.data());
         command.args([&format!("--{}", self.scheme), &self.address]);
         if let Some(address) = &self.mqtts {
@@ -243,6 +278,19 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The program, by a clock that is so many seconds ahead.
+fn program(clock: Option<i64>) -> Command {
+    // A process that is killed leaves files of faketime's behind, over which the next one of its number stumbles: here
+    // they go with the process.
+    const BY_CLOCK: &str = "mount -t tmpfs none /dev/shm && library=$(dpkg-query -L libfaketime | grep 'MT[.]so') && \
+                            exec env LD_PRELOAD=\"$library\" FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME=\"$0\" \"$@\"";
+    let server = binary("debfleet-server");
+    let Some(seconds) = clock else { return server };
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", BY_CLOCK, &format!("{seconds:+}")]).arg(server.get_program());
+    command
 }
 
 /// Fetches a URL with curl.
