@@ -141,7 +141,7 @@ fn quick_folder() -> TempDir {
     in_memory.unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder"))
 }
 
-fn lock(folder: &Path) -> File {
+pub(crate) fn lock(folder: &Path) -> File {
     let lock = File::create(folder.join("lock")).expect("the image's lock");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locking the image");
     lock
@@ -172,6 +172,6 @@ fn image(name: &str, packages: &[&str]) -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "an image that is lost is made again")]
-fn put_in_place(unfinished: &Path, image: &Path) {
+pub(crate) fn put_in_place(unfinished: &Path, image: &Path) {
     std::fs::rename(unfinished, image).expect("the image takes its place");
 }

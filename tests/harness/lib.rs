@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken test bench must stop the test, and say where")]
 
+pub mod apts_tests;
 pub mod archive;
 pub mod at_scale;
 pub mod balancer;
@@ -25,6 +26,7 @@ pub mod server;
 pub mod tree;
 pub mod wire;
 
+pub use apts_tests::AptsTest;
 pub use archive::{Archive, plain_deb};
 pub use at_scale::AtScale;
 pub use balancer::Balancer;

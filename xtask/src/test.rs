@@ -8,7 +8,7 @@ use std::fs::File;
 use std::process::Command;
 
 /// Debian packages that the tests run, besides what every Debian has.
-const NEEDED: [&str; 39] = [
+const NEEDED: [&str; 40] = [
     "aptly",
     "binutils",
     "btrfs-progs",
@@ -23,6 +23,8 @@ const NEEDED: [&str; 39] = [
     "dput",
     "e2fsprogs",
     "faketime",
+    // apt's own tests call dpkg by it.
+    "fakeroot",
     "g++",
     "git",
     "gnupg",
