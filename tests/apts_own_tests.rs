@@ -55,6 +55,16 @@ fn date() {
     AptsTest::new("test-releasefile-date").but("configarchitecture 'i386'", "configarchitecture 'amd64'").passes(40);
 }
 
+/// An older Release of our server, which it could be after a backup was restored, changes nothing. Those without a Date are
+/// forged.
+#[test]
+fn older_date() {
+    AptsTest::new("test-releasefile-date-older")
+        .but("configarchitecture 'i386'", "configarchitecture 'amd64'")
+        .but("setupaptarchive --no-update", "copied=wheezy\nsetupaptarchive --no-update")
+        .passes(120);
+}
+
 /// A source that brings its key along needs no other; without it nothing is trusted.
 #[test]
 fn signed_by() {

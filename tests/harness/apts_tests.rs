@@ -209,10 +209,17 @@ impl Bench {
         server.read_to_end(&mut answer)?;
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_default();
         if let Some((_, copy)) = self.copy.as_ref().filter(|_| path.starts_with("/debian/dists/")) {
-            match std::fs::read(copy.path().join(path.trim_start_matches('/'))) {
+            let file = copy.path().join(path.trim_start_matches('/'));
+            match std::fs::read(&file) {
                 Err(_) => return Ok(answer_of("404 Not Found", b"")),
                 Ok(held) if answer.get(end + 4..) == Some(&held) => {}
-                Ok(forged) => return Ok(answer_of("200 OK", &forged)),
+                Ok(forged) => {
+                    let mut date = Command::new("date");
+                    date.args(["-u", "+OK\r\nLast-Modified: %a, %d %b %Y %H:%M:%S GMT", "-r"])
+                        .arg(file)
+                        .env("LC_ALL", "C");
+                    return Ok(answer_of(&format!("200 {}", run(&mut date).success().trim_end()), &forged));
+                }
             }
         }
         if answer.starts_with(b"HTTP/1.1 200 ") {
