@@ -217,6 +217,28 @@ fn a_set_of_three_whose_last_fails_leaves_nothing() {
     assert!(bench.device.failure().contains("no space for me"));
 }
 
+/// Each package of a set is sound when dpkg has run its triggers, and so is every other.
+#[test]
+fn triggers_of_other_packages_run_before_the_commit_and_their_failure_puts_everything_back() {
+    let bench = Bench::new();
+    let seen = "[ \"$1\" = triggered ] || exit 0\n[ ! -e /opt/hi/poison ]\necho \"$2\" >/opt/watcher.seen";
+    let triggers = "\n[scripts]\npostinst = \"scripts/postinst\"\ntriggers = [\"interest /opt/hi\"]\n";
+    let watcher = package("watcher", "1.0.0", "");
+    let watcher = watcher.with_lines("debfleet.toml", triggers);
+    bench.publish(&[watcher.with_file("scripts/postinst", &format!("#!/bin/sh\nset -e\n{seen}\n"))]);
+    bench.install(&["watcher"]).success();
+    bench.publish(&[package("hi", "0.2.0", "depends = [\"hi-data\"]"), package("hi-data", "1.0.0", "")]);
+    bench.install(&["hi"]).success();
+    assert_eq!(bench.device.root.shell("cat /opt/watcher.seen").success(), "/opt/hi\n");
+    let poison = "\n[[files]]\nsource = \"hi\"\ndestination = \"/opt/hi/poison\"\n";
+    let poisoned = package("hi", "0.3.0", "depends = [\"hi-data (>= 2)\"]").with_lines("debfleet.toml", poison);
+    bench.publish(&[poisoned, package("hi-data", "2.0.0", "")]);
+    let before = bench.tree();
+    bench.install(&["hi"]).fails(3, "rolled back");
+    before.assert_same(&bench.tree());
+    assert!(bench.device.failure().contains("watcher"), "{}", bench.device.failure());
+}
+
 #[test]
 fn what_the_owner_holds_stays_and_is_named() {
     let bench = Bench::new();
