@@ -176,6 +176,27 @@ fn a_version_that_asks_for_a_boot_is_tried_in_that_boot_and_three_boots_are_enou
 }
 
 #[test]
+fn a_boot_that_hangs_before_the_trial_is_ended_and_three_are_enough() {
+    let (key, server, mut device) = device_with_hi();
+    let limit = "etc/systemd/system/debfleet-updater-boot-limit.timer.d/short.conf";
+    device.root.write(limit, b"[Timer]\nOnActiveSec=\nOnActiveSec=3s\n");
+    device.shell("systemctl daemon-reload").success();
+    // What the updater waits for never comes.
+    let hangs = "[Unit]\nDefaultDependencies=no\nBefore=network-online.target\n[Service]\nType=oneshot\n\
+                 ExecStart=/bin/sleep infinity\nTimeoutStartSec=infinity\n[Install]\nWantedBy=network-online.target\n";
+    let next = with_service(Source::hi().bumped("0.2.0"), "true")
+        .with_file("hi.service", hangs)
+        .with_text("debfleet.toml", "[\"hi.service\"]", "[{ source = \"hi.service\", start = false }]")
+        .with_text("debfleet.toml", "commit-timeout = 60", "commit-timeout = 60\nreboot = \"always\"");
+    server.publish(&next.build(&key));
+    let _ends_with_the_machine = device.shell("debfleet-updater install hi");
+    device.wait_for_state("rolled-back");
+    assert!(device.failure().contains("was booted 3 times"), "{}", device.failure());
+    assert_eq!(device.says(), "Hello Deb! Version 0.1.0");
+    device.wait_for_boot();
+}
+
+#[test]
 fn an_update_that_cuts_the_device_off_from_its_server_is_rolled_back() {
     let (key, server, device) = device_with_hi();
     let cuts = "\nsed -i s/updates.test// /etc/hosts\n";

@@ -159,6 +159,7 @@ impl<'a> Agent<'a> {
             Moment::Boot => Event::Booted(boot),
             Moment::Running => Event::Started(boot),
         })?;
+        agent.limit_boot();
         agent.memory.demand_readable()?;
         if let State::Stuck { reason, .. } = agent.journal.state() {
             bail!(InBetween::new(reason.clone()));

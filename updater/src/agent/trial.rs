@@ -1,6 +1,6 @@
 //! A new version on trial: what is asked of it, and what a person may wish meanwhile.
 
-use super::{Agent, Places};
+use super::{Agent, Moment, Places};
 use crate::memory::Memory;
 use crate::repository::{Client, Suite};
 use crate::stages::{DeviceCheck, OnTrial, Trial, Verdict, Wish, check_health, commit_window, installed_policy};
@@ -17,6 +17,8 @@ use std::time::Duration;
 /// Where the updater itself is installed.
 const OWN_BINARY: &str = "/usr/bin/debfleet-updater";
 const OWN_UNIT: &str = "debfleet-updater.service";
+/// Boots again after a while.
+const BOOT_LIMIT: &str = "debfleet-updater-boot-limit.timer";
 /// How long a command may say whether an update suits now.
 const INHIBIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// What all checks may take beyond their window, before the watchdog ends them.
@@ -96,8 +98,16 @@ impl Agent<'_> {
         Ok(None)
     }
 
+    /// Early in a boot: should it not get as far as the trial that is due in it, the machine boots again.
+    pub(super) fn limit_boot(&self) {
+        if self.moment == Moment::Boot && !self.state().is_at_rest() {
+            self.services.start_in_turn(BOOT_LIMIT);
+        }
+    }
+
     /// Tries the new version.
     pub(super) fn check_health(&mut self) -> Result<Event> {
+        self.services.stop(&self.services.active_among(&[BOOT_LIMIT.to_owned()]));
         let packages = self.on_trial()?;
         supervision::step_may_take(commit_window(&packages) + GRACE);
         tracing::info!("checking health");

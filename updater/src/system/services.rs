@@ -102,6 +102,11 @@ impl Services {
         self.tell(&["restart"], &[unit.to_owned()]);
     }
 
+    /// Starts a unit when its turn comes.
+    pub(crate) fn start_in_turn(&self, unit: &str) {
+        self.tell(&["--no-block", "start"], &[unit.to_owned()]);
+    }
+
     /// Lets systemd read the unit files that were put back, and starts units again.
     pub(crate) fn reload_and_start(&self, units: &[String], starting: Starting) {
         if self.runs {
