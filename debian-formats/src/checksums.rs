@@ -2,7 +2,7 @@
 //!
 //! MD5 stands in Debian's indexes for old tools; nothing here trusts it.
 
-use md5::Md5;
+use fast_md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
@@ -44,8 +44,13 @@ pub struct Hasher {
 }
 
 /// MD5 alone, for `md5sums`.
-#[derive(Default)]
 pub struct Md5Hasher(Md5);
+
+impl Default for Md5Hasher {
+    fn default() -> Self {
+        Self(Md5::new())
+    }
+}
 
 /// SHA-256 alone. A copy goes on from where the original stands.
 #[derive(Debug, Clone, Default)]
